@@ -1,0 +1,41 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+.PHONY: demo test lint types test-all test-python clean
+
+$(VENV)/demo.stamp: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -e '.[plot]'
+	touch $@
+
+$(VENV)/test.stamp: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -e '.[test]'
+	touch $@ $(VENV)/demo.stamp
+
+demo: $(VENV)/demo.stamp  ## train on real data and show the result
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/test.stamp lint types  ## everything that CI checks
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not slow'
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+
+types: $(VENV)/test.stamp
+	$(BIN)/mypy
+
+test-all: $(VENV)/test.stamp  ## the slow forms too
+	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+# Another Python, and with it the newest JAX for it: make test-python PYTHON=python3.13 VENV=.venv313
+test-python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -e . pytest hypothesis
+	$(BIN)/python -m pytest -q tests/core
+
+clean:
+	rm -rf $(VENV) build *.egg-info

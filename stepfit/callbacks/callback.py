@@ -1,0 +1,94 @@
+"""The base class of all callbacks: one method per moment, each doing nothing."""
+
+
+class Callback:
+    """Base class for objects that act during training, evaluation and prediction.
+
+    Define the methods for the moments you need; the others cost nothing. `logs` is a dict of plain
+    floats. To stop training, set `self.model.stop_training = True`.
+
+    Attributes:
+        model: the model, once training, evaluation or prediction has begun.
+        params: dict with "epochs", "steps" (per epoch, None if unknown) and "verbose".
+
+    Example:
+
+    >>> import stepfit as keras
+    >>> class Shout(keras.callbacks.Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         print(f"epoch {epoch}: {logs['loss']:.2f}!")
+    >>> Shout().on_epoch_end(0, {"loss": 0.5})
+    epoch 0: 0.50!
+    """
+
+    #: Set by callbacks that read their batch logs seldom: `on_*_batch_end` then receives a function
+    #: that returns the logs, so that the step need not wait for the device.
+    lazy_batch_logs = False
+
+    params = None
+    _model = None
+
+    @property
+    def model(self):
+        return self._model
+
+    def set_params(self, params):
+        """Receive the parameters of the run (a dict)."""
+        self.params = params
+
+    def set_model(self, model):
+        """Receive the model."""
+        self._model = model
+
+    def on_train_begin(self, logs=None):
+        """Called when `fit` begins; `logs` is empty."""
+
+    def on_train_end(self, logs=None):
+        """Called when `fit` ends; `logs` are those of the last epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Called before an epoch (counted from 0); `logs` is empty."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Called after an epoch; `logs` holds the metrics, those of validation as "val_..."."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Called before a training step (counted from 0 in each epoch)."""
+        self.on_batch_begin(batch, logs=logs)
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Called after a training step; `logs` holds the metrics of the epoch so far."""
+        self.on_batch_end(batch, logs=logs)
+
+    def on_batch_begin(self, batch, logs=None):
+        """Older name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch, logs=None):
+        """Older name of `on_train_batch_end`."""
+
+    def on_test_begin(self, logs=None):
+        """Called when `evaluate`, or the validation of an epoch, begins."""
+
+    def on_test_end(self, logs=None):
+        """Called when `evaluate`, or the validation of an epoch, ends; `logs`: its metrics."""
+
+    def on_test_batch_begin(self, batch, logs=None):
+        """Called before a test step."""
+
+    def on_test_batch_end(self, batch, logs=None):
+        """Called after a test step; `logs` holds the metrics so far."""
+
+    def on_predict_begin(self, logs=None):
+        """Called when `predict` begins."""
+
+    def on_predict_end(self, logs=None):
+        """Called when `predict` ends."""
+
+    def on_predict_batch_begin(self, batch, logs=None):
+        """Called before a prediction step."""
+
+    def on_predict_batch_end(self, batch, logs=None):
+        """Called after a prediction step; `logs` is {"outputs": the outputs of the batch}."""
+
+
+HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))

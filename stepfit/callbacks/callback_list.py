@@ -1,0 +1,199 @@
+"""Several callbacks behind one: each hook calls only those that define it."""
+
+from stepfit.callbacks.callback import HOOKS, Callback
+from stepfit.callbacks.history import History
+from stepfit.callbacks.logs import plain_logs
+from stepfit.callbacks.progbar_logger import ProgbarLogger
+from stepfit.core import errors
+
+_ALIASES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
+
+
+class CallbackList(Callback):
+    """Calls a list of callbacks in order.
+
+    Args:
+        callbacks: a callback, or a list of them (lists may be nested), or None.
+        add_history: whether to add a `History` if none is given.
+        add_progbar: whether to add a `ProgbarLogger` if none is given.
+        model: the model.
+        params: dict entries for `set_params`, as keywords.
+
+    Raises:
+        TypeError: for anything that is not an instance of `Callback`.
+
+    Example:
+
+    >>> import stepfit as keras
+    >>> callbacks = keras.callbacks.CallbackList(add_history=True, epochs=1)
+    >>> callbacks.on_train_begin()
+    >>> callbacks.on_epoch_end(0, {"loss": 0.5})
+    >>> callbacks.history.history
+    {'loss': [0.5]}
+    """
+
+    def __init__(
+        self, callbacks=None, add_history=False, add_progbar=False, model=None, **params
+    ):
+        super().__init__()
+        self.callbacks = _flatten(callbacks, "callbacks")
+        if add_history and not self._first(History):
+            self.callbacks.append(History())
+        if add_progbar and not self._first(ProgbarLogger):
+            self.callbacks.append(ProgbarLogger())
+        self._users = {}
+        if model is not None:
+            self.set_model(model)
+        self.set_params(params)
+
+    @property
+    def history(self):
+        """The first `History` among the callbacks, or None."""
+        return self._first(History)
+
+    def _first(self, kind):
+        return next((c for c in self.callbacks if isinstance(c, kind)), None)
+
+    def append(self, callback):
+        """Add a callback."""
+        self.callbacks += _flatten(callback, "callback")
+        self._users = {}
+
+    def set_params(self, params):
+        self.params = params
+        if params:
+            for callback in self.callbacks:
+                callback.set_params(params)
+
+    def set_model(self, model):
+        super().set_model(model)
+        if self.history is not None:
+            model.history = self.history
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    def users(self, hook):
+        """Return the callbacks that define `hook`, a name such as "on_train_batch_end"."""
+        if hook not in self._users:
+            self._users[hook] = [c for c in self.callbacks if _defines(c, hook)]
+        return self._users[hook]
+
+    def needs_batches(self, mode):
+        """Say whether any callback wants to be called for each batch.
+
+        Args:
+            mode: "train", "test" or "predict".
+        """
+        return bool(self.users(f"on_{mode}_batch_begin") or self.users(f"on_{mode}_batch_end"))
+
+    def only_lazy(self, mode):
+        """Say whether the callbacks called for each batch (if any) read its logs seldom.
+
+        Args:
+            mode: "train", "test" or "predict".
+        """
+        users = self.users(f"on_{mode}_batch_begin") + self.users(f"on_{mode}_batch_end")
+        return all(callback.lazy_batch_logs for callback in users)
+
+    def _begin(self, hook, logs):
+        self._users = {}  # methods may have been replaced on the instances since the last run
+        self._call(hook, (), logs)
+
+    def _call(self, hook, place, logs):
+        users = self.users(hook)
+        if not users:
+            return
+        logs = plain_logs(logs)
+        for callback in users:
+            getattr(callback, hook)(*place, logs)
+
+    def _call_batch(self, hook, batch, logs):
+        users = self.users(hook)
+        if not users:
+            return
+        shared = []
+
+        def read():
+            if not shared:
+                keep = hook.startswith("on_predict")  # outputs of any structure, not metrics
+                shared.append((logs() if callable(logs) else logs) if keep else plain_logs(logs))
+            return shared[0]
+
+        for callback in users:
+            getattr(callback, hook)(batch, logs=read if callback.lazy_batch_logs else read())
+
+    def on_train_begin(self, logs=None):
+        self._begin("on_train_begin", logs)
+
+    def on_train_end(self, logs=None):
+        self._call("on_train_end", (), logs)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._call("on_epoch_begin", (epoch,), logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._call("on_epoch_end", (epoch,), logs)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._call_batch("on_train_batch_begin", batch, logs)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._call_batch("on_train_batch_end", batch, logs)
+
+    def on_batch_begin(self, batch, logs=None):
+        self.on_train_batch_begin(batch, logs)
+
+    def on_batch_end(self, batch, logs=None):
+        self.on_train_batch_end(batch, logs)
+
+    def on_test_begin(self, logs=None):
+        self._begin("on_test_begin", logs)
+
+    def on_test_end(self, logs=None):
+        self._call("on_test_end", (), logs)
+
+    def on_test_batch_begin(self, batch, logs=None):
+        self._call_batch("on_test_batch_begin", batch, logs)
+
+    def on_test_batch_end(self, batch, logs=None):
+        self._call_batch("on_test_batch_end", batch, logs)
+
+    def on_predict_begin(self, logs=None):
+        self._begin("on_predict_begin", logs)
+
+    def on_predict_end(self, logs=None):
+        self._call("on_predict_end", (), logs)
+
+    def on_predict_batch_begin(self, batch, logs=None):
+        self._call_batch("on_predict_batch_begin", batch, logs)
+
+    def on_predict_batch_end(self, batch, logs=None):
+        self._call_batch("on_predict_batch_end", batch, logs)
+
+
+def _defines(callback, hook):
+    """Say whether a callback replaces a hook, on its class or on the instance."""
+    names = (hook, _ALIASES[hook]) if hook in _ALIASES else (hook,)
+    return any(
+        name in vars(callback) or getattr(type(callback), name) is not getattr(Callback, name)
+        for name in names
+    )
+
+
+def _flatten(callbacks, path):
+    if callbacks is None:
+        return []
+    if isinstance(callbacks, (list, tuple)):
+        return [c for i, item in enumerate(callbacks) for c in _flatten(item, f"{path}[{i}]")]
+    if isinstance(callbacks, Callback):
+        return [callbacks]
+    expected = "an instance of stepfit.callbacks.Callback"
+    if isinstance(callbacks, type) and issubclass(callbacks, Callback):
+        fix = f"write {callbacks.__name__}() with its arguments"
+    elif callable(callbacks) and not isinstance(callbacks, type):
+        fix = "wrap a function: LambdaCallback(on_epoch_end=function)"
+    elif all(hasattr(callbacks, hook) for hook in HOOKS):
+        fix = "use the callback of that name from stepfit.callbacks, or subclass its Callback"
+    else:
+        fix = "make a subclass of it, or use LambdaCallback"
+    raise errors.bad_type(path, expected, callbacks, fix)

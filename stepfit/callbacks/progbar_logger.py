@@ -1,0 +1,99 @@
+"""Progress and metrics on standard output."""
+
+from stepfit.callbacks.callback import Callback
+from stepfit.utils.console import print_msg
+from stepfit.utils.progbar import Progbar
+
+
+class ProgbarLogger(Callback):
+    """Shows a progress bar per epoch, or per call of `evaluate` and `predict`.
+
+    On a terminal and in a notebook the bar is redrawn in place; in a log each epoch gets one line.
+    `fit` adds one unless `verbose=0`.
+
+    Example:
+
+    >>> import stepfit as keras
+    >>> bar = keras.callbacks.ProgbarLogger()
+    >>> bar.set_params({"verbose": 2, "epochs": 2, "steps": 1})
+    >>> bar.on_epoch_begin(0)
+    Epoch 1/2
+    """
+
+    lazy_batch_logs = True
+
+    def __init__(self):
+        super().__init__()
+        self.progbar = None
+        self.verbose, self.epochs, self.target = 1, 1, None
+        self._seen = 0
+        self._in_fit = False
+
+    def set_params(self, params):
+        super().set_params(params)
+        verbose = params.get("verbose", 1)
+        self.verbose = 1 if verbose == "auto" else int(verbose)
+        self.epochs = params.get("epochs") or 1
+        self.target = params.get("steps")
+
+    def on_train_begin(self, logs=None):
+        self._in_fit = True
+
+    def on_train_end(self, logs=None):
+        self._in_fit = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._open()
+        if self.verbose and self.epochs > 1:
+            print_msg(f"Epoch {epoch + 1}/{self.epochs}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._close(logs)
+
+    def on_test_begin(self, logs=None):
+        if not self._in_fit:
+            self._open()
+
+    def on_test_end(self, logs=None):
+        if not self._in_fit:
+            self._close(logs)
+
+    def on_predict_begin(self, logs=None):
+        self._open()
+
+    def on_predict_end(self, logs=None):
+        self._close(None)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._step(batch, logs)
+
+    def on_test_batch_end(self, batch, logs=None):
+        if not self._in_fit:
+            self._step(batch, logs)
+
+    def on_predict_batch_end(self, batch, logs=None):
+        self._step(batch, None)
+
+    def _open(self):
+        self._seen = 0
+        self.progbar = Progbar(self.target, verbose=self.verbose, stateless_metrics=())
+
+    def _step(self, batch, logs):
+        first, self._seen = self._seen == 0, batch + 1
+        if self.progbar is None:
+            self._open()
+        due = self.progbar.due()
+        if due or first:  # the first step tells when compiling was over
+            logs = (logs() if callable(logs) else logs) if due else None
+            self.progbar.update(self._seen, list((logs or {}).items()), finalize=False)
+
+    def _close(self, logs):
+        if self.progbar is None:
+            return
+        seen = self._seen or self.target or 0
+        if self.target is None:
+            self.progbar.target = seen
+            if self._in_fit:
+                self.target = seen
+        self.progbar.update(seen, list((logs or {}).items()), finalize=True)
+        self.progbar = None

@@ -1,0 +1,23 @@
+"""Process-wide defaults, under the name that Keras users look for them."""
+
+from stepfit.core.config import (
+    backend,
+    epsilon,
+    floatx,
+    image_data_format,
+    set_epsilon,
+    set_floatx,
+    set_image_data_format,
+)
+from stepfit.core.dtypes import dtype_policy, set_dtype_policy
+from stepfit.utils.console import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
+
+__all__ = [
+    "backend", "disable_interactive_logging", "dtype_policy", "enable_interactive_logging",
+    "epsilon", "floatx", "image_data_format", "is_interactive_logging_enabled", "set_dtype_policy",
+    "set_epsilon", "set_floatx", "set_image_data_format",
+]  # fmt: skip

@@ -1,0 +1,99 @@
+"""Process-wide defaults: float type, epsilon, image data format, and where files are kept.
+
+A small JSON file, ``$STEPFIT_HOME/stepfit.json``, is *not* read: what a script computes depends on
+the script alone.
+"""
+
+import os
+import pathlib
+
+from stepfit.core import errors
+
+_FLOATS = ("bfloat16", "float16", "float32", "float64")
+_state = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
+
+
+def floatx():
+    """Return the default float dtype as a string.
+
+    >>> import stepfit as keras
+    >>> keras.config.floatx()
+    'float32'
+    """
+    return _state["floatx"]
+
+
+def set_floatx(value):
+    """Set the default float dtype.
+
+    Args:
+        value: "bfloat16", "float16", "float32" or "float64".
+
+    Raises:
+        ValueError: for another name, or for "float64" while JAX has 64-bit types switched off.
+    """
+    if value not in _FLOATS:
+        raise errors.unknown_name("set_floatx(value)", "float dtype", value, _FLOATS)
+    if value == "float64":
+        import jax
+
+        if not jax.config.jax_enable_x64:
+            raise errors.bad_value(
+                "set_floatx(value)",
+                "a float dtype that JAX has switched on",
+                "'float64'",
+                'call jax.config.update("jax_enable_x64", True) first',
+            )
+    _state["floatx"] = value
+
+
+def epsilon():
+    """Return the fuzz factor that keeps divisions and logarithms finite."""
+    return _state["epsilon"]
+
+
+def set_epsilon(value):
+    """Set the fuzz factor.
+
+    Args:
+        value: a positive float.
+    """
+    if not value > 0:
+        raise errors.bad_value("set_epsilon(value)", "a positive float", repr(value))
+    _state["epsilon"] = float(value)
+
+
+def image_data_format():
+    """Return "channels_last" or "channels_first", the default layout of images."""
+    return _state["image_data_format"]
+
+
+def set_image_data_format(data_format):
+    """Set the default layout of images.
+
+    Args:
+        data_format: "channels_last" or "channels_first".
+    """
+    _state["image_data_format"] = standardize_data_format(data_format)
+
+
+def standardize_data_format(data_format):
+    """Return `data_format` checked, or the default for None."""
+    if data_format is None:
+        return image_data_format()
+    value = str(data_format).lower()
+    if value not in ("channels_last", "channels_first"):
+        raise errors.unknown_name(
+            "data_format", "data format", data_format, ("channels_last", "channels_first")
+        )
+    return value
+
+
+def backend():
+    """Return the name of the engine: always "jax"."""
+    return "jax"
+
+
+def home():
+    """Return the folder for downloads and caches (`STEPFIT_HOME`, else ``~/.stepfit``)."""
+    return pathlib.Path(os.environ.get("STEPFIT_HOME") or pathlib.Path.home() / ".stepfit")

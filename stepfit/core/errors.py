@@ -1,0 +1,98 @@
+"""Errors: one form everywhere - where, expected, found, fix.
+
+Every message names a *place* (a path in the model such as ``"encoder/dense"`` or an argument such
+as ``validation_data[0]``), says what was *expected* there and what was *found*, and ends with a
+*fix*. Contents of arrays are never printed. The classes derive from ``ValueError`` and
+``TypeError``, so ``except`` clauses written for Keras go on working.
+"""
+
+import difflib
+
+
+class StepfitError(Exception):
+    """Base of all errors that stepfit raises on its own account."""
+
+
+class StepfitValueError(StepfitError, ValueError):
+    """An argument has the right type and a wrong value, shape or structure."""
+
+
+class StepfitTypeError(StepfitError, TypeError):
+    """An argument has the wrong type."""
+
+
+class StepfitRuntimeError(StepfitError, RuntimeError):
+    """A call was made at a time when it cannot work."""
+
+
+class StepfitAttributeError(StepfitError, AttributeError):
+    """A name that an object does not have (with the name that was probably meant)."""
+
+
+class ExhaustedDataError(StepfitError, RuntimeError):
+    """A source of batches ran out before the requested number of steps."""
+
+
+def message(where, expected, found, fix=None):
+    """Join the four parts of a message: ``where: expected ..., found ...; fix``."""
+    text = f"{where}: expected {expected}, found {found}"
+    if fix:
+        text += f"; {fix}"
+    return text + "."
+
+
+def bad_value(where, expected, found, fix=None):
+    """Return a `StepfitValueError` in the standard form."""
+    return StepfitValueError(message(where, expected, found, fix))
+
+
+def bad_type(where, expected, found, fix=None):
+    """Return a `StepfitTypeError` in the standard form; `found` may be an object."""
+    if not isinstance(found, str):
+        found = describe(found)
+    return StepfitTypeError(message(where, expected, found, fix))
+
+
+def nearest(name, known):
+    """Return the known name nearest to `name`, or None where nothing is near."""
+    by_lower = {str(k).lower(): k for k in known}
+    close = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
+
+
+def unknown_name(where, kind, name, known):
+    """Return the error for a misspelt name, suggesting the nearest known one."""
+    known = sorted({str(k) for k in known})
+    near = nearest(name, known)
+    if near is not None:
+        fix = f"did you mean {near!r}?"
+    else:
+        shown = ", ".join(repr(k) for k in known[:12])
+        fix = f"known names: {shown}" + (", ..." if len(known) > 12 else "")
+    text = f"{where}: expected the name of a {kind}, found {name!r}; {fix}"
+    return StepfitValueError(text if text.endswith("?") else text + ".")
+
+
+def describe(x):
+    """Describe a value by type and, for arrays, dtype and shape; never by its contents.
+
+    >>> import numpy as np
+    >>> describe(np.zeros((2, 3), "float32")), describe("adma"), describe({"a": 1})
+    ('float32[2,3]', "'adma'", "dict with keys ['a']")
+    """
+    if x is None or isinstance(x, (bool, int, float, complex)):
+        return repr(x)
+    if isinstance(x, str):
+        return repr(x if len(x) <= 60 else x[:57] + "...")
+    shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", None)
+    if isinstance(shape, tuple) and dtype is not None:
+        return f"{dtype}[{','.join('None' if d is None else str(d) for d in shape)}]"
+    if isinstance(x, dict):
+        keys = list(x)[:8]
+        return f"dict with keys {keys}" + ("..." if len(x) > 8 else "")
+    if isinstance(x, (list, tuple)):
+        kind = type(x).__name__
+        return f"{kind} of {len(x)} elements"
+    if isinstance(x, type):
+        return f"the class {x.__name__}"
+    return f"an object of type {type(x).__name__}"

@@ -1,0 +1,91 @@
+"""`@op`: one decorator that makes a JAX function work on symbolic tensors too."""
+
+import functools
+import operator
+
+from stepfit.core import naming, symbolic
+
+
+class OpCall:
+    """A function called on symbolic tensors, as it stands in a model's graph."""
+
+    def __init__(self, fn, name):
+        self.fn = fn
+        self.name = naming.auto_name(name)
+
+    def __call__(self, *args, **kwargs):
+        return self.fn(*args, **kwargs)
+
+    def __repr__(self):
+        return f"<Operation name={self.name}>"
+
+
+def op(fn=None, *, name=None):
+    """Make a JAX function an operation: on arrays it is the function, on symbolic tensors a node.
+
+    Args:
+        fn: function of arrays (anywhere in its arguments, in lists, tuples and dicts too) that
+            `jax.eval_shape` can trace.
+        name: name in a model's graph; default the function's.
+
+    Returns:
+        A function with the same signature. Given a `KerasTensor`, it infers shapes and dtypes by
+        tracing `fn` abstractly and returns new `KerasTensor`s.
+
+    Example:
+
+    >>> import jax.numpy as jnp, stepfit as keras
+    >>> @keras.op
+    ... def mean_and_max(x):
+    ...     return jnp.mean(x, axis=-1), jnp.max(x, axis=-1)
+    >>> mean, largest = mean_and_max(keras.Input((5, 3)))
+    >>> mean.shape
+    (None, 5)
+    """
+    if fn is None:
+        return functools.partial(op, name=name)
+    label = name or getattr(fn, "__name__", "op").strip("_<>") or "op"
+
+    @functools.wraps(fn)
+    def operation(*args, **kwargs):
+        if symbolic.any_symbolic(args, kwargs):
+            return _record(fn, label, args, kwargs)
+        return fn(*args, **kwargs)
+
+    operation.eager = fn
+    return operation
+
+
+def _record(fn, label, args, kwargs):
+    call = OpCall(fn, label)
+    outputs = symbolic.infer(fn, args, kwargs, f"operation {call.name!r}")
+    symbolic.Node(call, args, kwargs, outputs)
+    return outputs
+
+
+def _operator(function, name):
+    run = op(function, name=name)
+
+    def forward(self, *others):
+        return run(self, *others)
+
+    def reflected(self, other):
+        return run(other, self)
+
+    return forward, reflected
+
+
+for _name, _function in {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "truediv": operator.truediv,
+    "floordiv": operator.floordiv, "mod": operator.mod, "pow": operator.pow,
+    "matmul": operator.matmul, "and": operator.and_, "or": operator.or_, "xor": operator.xor,
+}.items():  # fmt: skip
+    _forward, _reflected = _operator(_function, {"sub": "subtract", "mul": "multiply"}.get(_name, _name))
+    setattr(symbolic.KerasTensor, f"__{_name}__", _forward)
+    setattr(symbolic.KerasTensor, f"__r{_name}__", _reflected)
+for _name, _function in {
+    "neg": operator.neg, "abs": operator.abs, "invert": operator.invert, "lt": operator.lt,
+    "le": operator.le, "gt": operator.gt, "ge": operator.ge, "ne": operator.ne,
+    "getitem": operator.getitem,
+}.items():  # fmt: skip
+    setattr(symbolic.KerasTensor, f"__{_name}__", _operator(_function, _name)[0])

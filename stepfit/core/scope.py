@@ -1,0 +1,139 @@
+"""The one scope: which value does a Variable have, here and now?
+
+Vocabulary
+----------
+*Scope*: a map from Variables to values, active inside a ``with`` block, in this thread (or async
+task) only. While it is active, reading a Variable gives the mapped value and assigning to it
+changes the map, not the Variable. The values may be tracers: this is how stateful code (layers,
+metrics, optimizers) becomes a pure function of its state. Scopes nest: a read that the inner scope
+cannot answer asks the next one out; a write always goes to the innermost.
+
+*Read hook*: a function called with every Variable read and its value; the gradient tape uses one to
+learn which value stood for which Variable.
+
+*Autocast*: the dtype in which float Variables are read inside a layer's ``call``.
+
+All three are context-local, so two threads that train two models never see each other's values.
+"""
+
+import contextlib
+import contextvars
+
+_scope = contextvars.ContextVar("stepfit_scope", default=None)
+_hooks = contextvars.ContextVar("stepfit_read_hooks", default=())
+_autocast = contextvars.ContextVar("stepfit_autocast", default=None)
+
+
+class Scope:
+    """Give Variables other values inside a ``with`` block, and collect what is assigned there.
+
+    Args:
+        state_mapping: pairs ``(variable, value)``; values are arrays (or tracers) of the
+            variable's shape.
+        collect_losses: whether `add_loss` inside the block is collected in `scope.losses`.
+        initialize_variables: accepted for Keras's signature; Variables made inside a scope always
+            get their initial value at once.
+
+    Example:
+
+    >>> import jax, stepfit as keras
+    >>> v = keras.Variable(2.0)
+    >>> def f(value):
+    ...     with keras.StatelessScope([(v, value)]) as scope:
+    ...         v.assign(v * 3)
+    ...     return scope.get_current_value(v)
+    >>> float(jax.jit(f)(5.0)), float(v.value)
+    (15.0, 2.0)
+    """
+
+    def __init__(self, state_mapping=None, collect_losses=False, initialize_variables=True):
+        self.collect_losses = collect_losses
+        self.losses = []
+        self.values = {}  # id(variable) -> value
+        self.variables = {}  # id(variable) -> variable; keeps ids alive
+        self.guests = {}  # id -> variable read or assigned here that no scope had a value for
+        self.parent = None
+        for variable, value in state_mapping or ():
+            self.bind(variable, value)
+
+    def bind(self, variable, value):
+        """Give `variable` its value in this scope, checking shape and dtype."""
+        key = id(variable)
+        self.variables[key] = variable
+        self.values[key] = variable.conform(value)
+
+    def add_update(self, update):
+        """Assign, from a pair ``(variable, value)`` (Keras's name)."""
+        variable, value = update
+        self.bind(variable, value)
+
+    def get_current_value(self, variable):
+        """Return the value that this scope (or one around it) has for `variable`, or None."""
+        scope, key = self, id(variable)
+        while scope is not None:
+            if key in scope.values:
+                return scope.values[key]
+            scope = scope.parent
+        return None
+
+    def add_loss(self, loss):
+        """Collect one loss value."""
+        self.losses.append(loss)
+
+    def __enter__(self):
+        self.parent = _scope.get()
+        self._token = _scope.set(self)
+        return self
+
+    def __exit__(self, *exc):
+        _scope.reset(self._token)
+
+
+def current_scope():
+    """Return the innermost active scope, or None."""
+    return _scope.get()
+
+
+def in_stateless_scope():
+    """Say whether any scope is active."""
+    return _scope.get() is not None
+
+
+@contextlib.contextmanager
+def no_scope():
+    """Set the active scope aside: reads and writes reach the Variables themselves."""
+    token = _scope.set(None)
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+@contextlib.contextmanager
+def read_hook(hook):
+    """Call ``hook(variable, value) -> value`` on each read of a Variable inside the block."""
+    token = _hooks.set((*_hooks.get(), hook))
+    try:
+        yield
+    finally:
+        _hooks.reset(token)
+
+
+@contextlib.contextmanager
+def autocast(dtype):
+    """Read float Variables as `dtype` (None: as they are) inside the block."""
+    token = _autocast.set(dtype)
+    try:
+        yield
+    finally:
+        _autocast.reset(token)
+
+
+def autocast_dtype():
+    """Return the dtype in which float Variables are read, or None."""
+    return _autocast.get()
+
+
+def read_hooks():
+    """Return the active read hooks, outermost first."""
+    return _hooks.get()

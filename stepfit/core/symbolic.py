@@ -1,0 +1,222 @@
+"""Symbolic tensors, and how shapes are found without computing anything.
+
+Vocabulary
+----------
+*KerasTensor*: a tensor that is not there yet: a shape (None for a size not known), a dtype, and the
+*node* that will produce it.
+*Node*: one call of an *operation* (a layer, or a function made with `@op`) on symbolic arguments.
+*Probe*: to learn the shapes that a function returns, it is traced with `jax.eval_shape` on
+arguments whose unknown sizes are given two different sets of numbers. What differs between the two
+results is unknown; what does not is static. Any JAX function can be asked this way, and none needs
+a shape formula of its own.
+"""
+
+import contextvars
+import itertools
+
+import jax
+import numpy as np
+
+from stepfit.core import dtypes, errors, naming
+from stepfit.core import scope as scopes
+
+_NO_CALL = (
+    "expected an array, found the symbolic tensor {name!r}: JAX functions need values. Use "
+    "stepfit.ops, or make your function an operation with @stepfit.op, or call it in a Layer."
+)
+
+
+class KerasTensor:
+    """A symbolic tensor: shape, dtype, and the node that produces it.
+
+    Args:
+        shape: tuple of ints and None.
+        dtype: dtype name.
+        name: name; default automatic.
+    """
+
+    def __init__(self, shape, dtype="float32", sparse=False, ragged=False, name=None, node=None):
+        self.shape = tuple(None if d is None else int(d) for d in shape)
+        self.dtype = dtypes.standardize_dtype(dtype)
+        self.sparse, self.ragged = sparse, ragged
+        self.name = name or naming.auto_name("keras_tensor")
+        self.node = node
+        self._keras_mask = None
+
+    @property
+    def ndim(self):
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self):
+        """Number of elements, None where a size is unknown."""
+        return None if None in self.shape else int(np.prod(self.shape))
+
+    def __repr__(self):
+        return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
+
+    def _refuse(self, *args, **kwargs):
+        raise errors.StepfitTypeError(_NO_CALL.format(name=self.name))
+
+    __jax_array__ = __array__ = __float__ = __int__ = __index__ = _refuse
+
+    def __iter__(self):
+        raise errors.StepfitTypeError(
+            f"KerasTensor {self.name!r}: expected an array to iterate over, found a symbolic "
+            "tensor; use stepfit.ops.unstack."
+        )
+
+    def __len__(self):
+        return self._refuse()
+
+    def __bool__(self):
+        raise errors.StepfitTypeError(
+            f"KerasTensor {self.name!r}: expected a Python bool, found a symbolic tensor; use "
+            "stepfit.ops.where or stepfit.ops.cond in place of `if`."
+        )
+
+    def __hash__(self):
+        return id(self)
+
+
+class Node:
+    """One call of an operation on symbolic arguments, and the tensors it returned."""
+
+    _order = itertools.count()
+
+    def __init__(self, operation, args, kwargs, outputs):
+        self.operation, self.args, self.kwargs, self.outputs = operation, args, kwargs, outputs
+        self.index = next(self._order)  # nodes are made in an order that respects dependencies
+        for tensor in self.output_tensors:
+            tensor.node = self
+
+    @property
+    def input_tensors(self):
+        """The symbolic tensors among the arguments."""
+        return symbolic_leaves((self.args, self.kwargs))
+
+    @property
+    def output_tensors(self):
+        """The symbolic tensors returned."""
+        return symbolic_leaves(self.outputs)
+
+
+def is_symbolic(x):
+    """Say whether `x` is a symbolic tensor."""
+    return isinstance(x, KerasTensor)
+
+
+def symbolic_leaves(tree):
+    """Return the symbolic tensors in nested lists, tuples and dicts, in order."""
+    if isinstance(tree, KerasTensor):
+        return [tree]
+    if isinstance(tree, (list, tuple)):
+        return [t for item in tree for t in symbolic_leaves(item)]
+    if isinstance(tree, dict):
+        return [t for item in tree.values() for t in symbolic_leaves(item)]
+    return []
+
+
+def any_symbolic(args, kwargs=None):
+    """Say whether a symbolic tensor stands anywhere in the arguments (arrays are not entered)."""
+    for item in args:
+        if isinstance(item, KerasTensor):
+            return True
+        if isinstance(item, (list, tuple)) and any_symbolic(item):
+            return True
+        if isinstance(item, dict) and any_symbolic(item.values()):
+            return True
+    return bool(kwargs) and any_symbolic(kwargs.values())
+
+
+def map_tensors(fn, tree):
+    """Apply `fn` to each symbolic tensor in nested lists, tuples and dicts."""
+    if isinstance(tree, KerasTensor):
+        return fn(tree)
+    if isinstance(tree, dict):
+        return type(tree)((k, map_tensors(fn, v)) for k, v in tree.items())
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*(map_tensors(fn, v) for v in tree))
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(map_tensors(fn, v) for v in tree)
+    return tree
+
+
+# Two numbers for an unknown size, per axis; composite, so that reshapes which split an axis work,
+# and far apart, so that strides and pools do not bring them to the same result.
+_BATCH_PROBES = (462, 798)
+_AXIS_PROBES = (720, 1200)
+_batch_probe = contextvars.ContextVar("stepfit_batch_probe", default=None)
+
+
+def batch_probe():
+    """Return the number that stands for an unknown batch size in the running trace, or None."""
+    return _batch_probe.get()
+
+
+def _probe(shape, which):
+    sizes = []
+    for axis, d in enumerate(shape):
+        if d is None:
+            d = _BATCH_PROBES[which] if axis == 0 else _AXIS_PROBES[which] + 240 * (axis - 1)
+        sizes.append(d)
+    return tuple(sizes)
+
+
+def infer(fn, args, kwargs, where):
+    """Return `fn`'s outputs for symbolic arguments, as a tree of new KerasTensors.
+
+    Args:
+        fn: a JAX-traceable function. It is traced in a scope of its own: assignments and losses
+            made while tracing are dropped.
+        args, kwargs: its arguments, with symbolic tensors anywhere in them.
+        where: the operation's name, for errors.
+    """
+    tensors = symbolic_leaves((args, kwargs))
+    unknown = any(None in t.shape for t in tensors)
+
+    def trace(which):
+        token = _batch_probe.set(_BATCH_PROBES[which] if unknown else None)
+        try:
+            return _trace(which)
+        finally:
+            _batch_probe.reset(token)
+
+    def _trace(which):
+        structs = [jax.ShapeDtypeStruct(_probe(t.shape, which), t.dtype) for t in tensors]
+
+        def run(values):
+            feed = {id(t): v for t, v in zip(tensors, values, strict=True)}
+            new_args, new_kwargs = map_tensors(lambda t: feed[id(t)], (args, kwargs))
+            with scopes.Scope(collect_losses=True) as scope:
+                scope.abstract = True
+                return fn(*new_args, **new_kwargs)
+
+        try:
+            return jax.eval_shape(run, structs)
+        except errors.StepfitError:
+            raise
+        except Exception as e:
+            shapes = ", ".join(f"{t.dtype}{t.shape}" for t in tensors)
+            note = f"This happened while finding the output shape of {where} for inputs {shapes}"
+            if unknown:
+                probed = ", ".join(str(_probe(t.shape, which)) for t in tensors)
+                note += f" (unknown sizes were tried as {probed})"
+            e.add_note(note + ".")
+            raise
+
+    first = trace(0)
+    second = trace(1) if unknown else first
+
+    def combine(a, b):
+        shape = [m if m == n else None for m, n in zip(a.shape, b.shape, strict=True)]
+        return KerasTensor(shape, a.dtype)
+
+    try:
+        return jax.tree.map(combine, first, second)
+    except ValueError as e:
+        raise errors.StepfitValueError(
+            f"{where}: expected outputs whose rank and structure do not depend on the batch size, "
+            "found outputs that differ between two batch sizes; return the same structure always."
+        ) from e

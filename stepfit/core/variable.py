@@ -1,0 +1,374 @@
+"""Variable: a named array with identity, whose value a scope or a running `fit` may stand in for.
+
+A Variable keeps its value in a *cell*, a list shared with whoever runs the training loop: the loop
+replaces the cell's values once per step, and every Variable of the model is current at once, at no
+cost per Variable. `escaped` marks values that were handed out by reading `Variable.value`; the loop
+copies those before it donates their memory, so an array that a user holds never goes stale.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stepfit.core import dtypes, errors, naming, registry
+from stepfit.core import scope as scopes
+
+
+class Cell:
+    """The values of one or more Variables, replaced all at once by a running loop."""
+
+    __slots__ = ("escaped", "left", "values")
+
+    def __init__(self, values):
+        self.values = list(values)
+        self.escaped = set()  # indices of values that somebody outside may hold
+        self.left = False  # whether a Variable has moved to another cell
+
+
+class Variable:
+    """A named array that layers, metrics and optimizers keep their state in.
+
+    At a JAX boundary a Variable is its value: it is a pytree node, so Variables, and lists of them,
+    pass straight into `jax.jit`, `jax.grad`, `jax.vmap` and `jax.tree.map`, which see plain arrays.
+
+    Args:
+        initializer: the initial value (array, number, nested list), or a callable
+            ``(shape, dtype=...) -> array``.
+        shape: tuple of ints; needed with a callable initializer.
+        dtype: dtype name; default: that of the value, `config.floatx()` for Python floats.
+        trainable: whether optimizers update it.
+        autocast: whether it is read in a layer's compute dtype inside that layer's `call`.
+        aggregation: accepted for Keras's signature ("none", "mean", "sum", "only_first_replica").
+        name: name, without "/"; default automatic.
+
+    Raises:
+        ValueError: shape missing with a callable, or the value's shape is not `shape`.
+
+    Example:
+
+    >>> import jax, jax.numpy as jnp, stepfit as keras
+    >>> v = keras.Variable([1.0, 2.0], name="v")
+    >>> v
+    <Variable path=v, shape=(2,), dtype=float32, value=[1. 2.]>
+    >>> v.assign_add([1.0, 1.0]).numpy()
+    array([2., 3.], dtype=float32)
+    >>> jax.grad(lambda w: jnp.sum(w**2))(v)
+    Array([4., 6.], dtype=float32)
+    """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        _register_pytree(cls)
+
+    def __init__(
+        self,
+        initializer,
+        shape=None,
+        dtype=None,
+        trainable=True,
+        autocast=True,
+        aggregation="none",
+        synchronization="auto",
+        name=None,
+        **kwargs,
+    ):
+        if kwargs:
+            name_ = next(iter(kwargs))
+            known = ("initializer", "shape", "dtype", "trainable", "autocast", "name")
+            raise errors.unknown_name("Variable(...)", "argument", name_, known)
+        given = name
+        self.name = naming.check_name(name, "Variable") if name else naming.auto_name("variable")
+        parent = naming.current_path()
+        self.path = f"{parent}/{self.name}" if parent else self.name
+        self._trainable = bool(trainable)
+        self.autocast = bool(autocast)
+        self.aggregation = aggregation
+        self.regularizer = None
+        self.constraint = None
+        self.overwrite_with_gradient = False
+        self._auto_named = given is None
+        with jax.ensure_compile_time_eval(), scopes.autocast(None):
+            value = self._initial_value(initializer, shape, dtype)
+        self.shape = tuple(value.shape)
+        self.dtype = value.dtype.name
+        self._is_float = dtypes.is_float(self.dtype)
+        self._cell = Cell([value])
+        self._index = 0
+
+    def _initial_value(self, initializer, shape, dtype):
+        if isinstance(initializer, str):
+            initializer = registry.catalogue("initializer").get(initializer)
+        if callable(initializer) and not isinstance(initializer, (Variable, jax.Array)):
+            if shape is None:
+                raise errors.bad_value(
+                    f"Variable {self.path!r}", "a shape beside a callable initializer", "None",
+                    "pass shape=(...)",
+                )  # fmt: skip
+            shape = tuple(int(d) for d in ((shape,) if isinstance(shape, int) else shape))
+            dtype = dtypes.standardize_dtype(dtype)
+            value = jnp.asarray(initializer(shape, dtype=dtype), dtype=dtypes.jax_dtype(dtype))
+        else:
+            if dtype is None:
+                dtype = _natural_dtype(initializer)
+            value = initializer.value if isinstance(initializer, Variable) else initializer
+            dtype = dtypes.jax_dtype(dtypes.standardize_dtype(dtype))
+            value = jnp.array(value, dtype=dtype)  # a copy: nobody else holds our memory
+        if shape is not None and tuple(shape) != value.shape:
+            raise errors.bad_value(
+                f"Variable {self.path!r}", f"an initial value of shape {tuple(shape)}",
+                f"shape {value.shape}",
+            )  # fmt: skip
+        return value
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    @property
+    def value(self):
+        """The current value: the scope's, or the Variable's own, in the autocast dtype if any."""
+        value = self._read()
+        for hook in scopes.read_hooks():
+            value = hook(self, value)
+        if self._is_float and self.autocast:
+            dtype = scopes.autocast_dtype()
+            if dtype is not None and dtype != self.dtype:
+                value = value.astype(dtype)
+        return value
+
+    def _read(self):
+        scope = scopes.current_scope()
+        if scope is not None:
+            value = scope.get_current_value(self)
+            if value is not None:
+                return value
+            while scope.parent is not None:
+                scope = scope.parent
+            scope.guests[id(self)] = self
+        self._cell.escaped.add(self._index)
+        return self._cell.values[self._index]
+
+    def peek(self):
+        """Return the Variable's own value, whatever scope is active, for internal use at once."""
+        return self._cell.values[self._index]
+
+    def numpy(self):
+        """Return a NumPy copy of the value."""
+        return np.array(self.value)
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def conform(self, value):
+        """Return `value` as an array of this Variable's shape and dtype, or raise."""
+        if isinstance(value, Variable):
+            value = value.value
+        if not isinstance(value, jax.Array):
+            value = jnp.asarray(value, dtype=dtypes.jax_dtype(self.dtype))
+        if value.shape != self.shape:
+            raise errors.bad_value(
+                f"Variable {self.path!r}", f"a value of shape {self.shape}", f"shape {value.shape}"
+            )
+        if value.dtype.name != self.dtype:
+            value = value.astype(self.dtype)
+        return value
+
+    def assign(self, value):
+        """Set the value; inside a scope, the scope's value.
+
+        Args:
+            value: array of the Variable's shape; cast to its dtype.
+
+        Returns:
+            The Variable.
+
+        Raises:
+            ValueError: the shape differs, or a traced value is assigned outside a scope.
+        """
+        scope = scopes.current_scope()
+        if scope is not None:
+            if scope.get_current_value(self) is None:
+                outer = scope
+                while outer.parent is not None:
+                    outer = outer.parent
+                outer.guests[id(self)] = self
+            scope.bind(self, value)
+            return self
+        value = self.conform(value)
+        if isinstance(value, jax.core.Tracer):
+            raise errors.StepfitValueError(
+                f"Variable {self.path!r}: a traced value was assigned outside a scope; the "
+                "assignment would be lost and the tracer would leak. Inside jax.jit or jax.grad "
+                "use stateless_call / stateless_apply / stateless_update_state, or wrap the code "
+                "in `with stepfit.StatelessScope(zip(variables, values)) as scope:` and return "
+                "scope.get_current_value(variable)."
+            )
+        self._cell.values[self._index] = value
+        self._cell.escaped.add(self._index)  # the caller may hold the array that was given
+        return self
+
+    def assign_add(self, value):
+        """Add to the value; returns the Variable."""
+        return self.assign(_uncast(self) + _operand(value, self))
+
+    def assign_sub(self, value):
+        """Subtract from the value; returns the Variable."""
+        return self.assign(_uncast(self) - _operand(value, self))
+
+    @property
+    def trainable(self):
+        """Whether optimizers update this Variable."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value):
+        self._trainable = bool(value)
+
+    # -- behaving like an array --------------------------------------------------------------------
+
+    @property
+    def ndim(self):
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self):
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def T(self):
+        """The transposed value."""
+        return self.value.T
+
+    def __jax_array__(self):
+        return self.value
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.value, dtype=dtype)
+
+    def __repr__(self):
+        head = f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}"
+        value = self._read()
+        if isinstance(value, jax.core.Tracer):
+            return f"{head}, value={type(value).__name__}>"
+        if value.size > 8:
+            return head + ">"
+        return f"{head}, value={np.array2string(np.asarray(value), separator=' ')}>"
+
+    def __getitem__(self, index):
+        return self.value[index]
+
+    def __iter__(self):
+        return iter(self.value)
+
+    def __len__(self):
+        if not self.shape:
+            raise TypeError("len() of an unsized Variable")
+        return self.shape[0]
+
+    def __bool__(self):
+        return bool(self.value)
+
+    def __float__(self):
+        return float(self.value)
+
+    def __int__(self):
+        return int(self.value)
+
+    def __index__(self):
+        return self.value.__index__()
+
+    def __format__(self, spec):
+        return format(self.value, spec) if spec else repr(self)
+
+    def __hash__(self):
+        return id(self)
+
+    def __deepcopy__(self, memo):
+        copy = object.__new__(type(self))
+        memo[id(self)] = copy
+        copy.__dict__.update(self.__dict__)
+        copy._cell, copy._index = Cell([jnp.array(self.peek())]), 0
+        return copy
+
+    def __getattr__(self, name):
+        # Methods of arrays (`v.astype`, `v.sum`, `v.at`): everything public that jax.Array has.
+        if name.startswith("_") or not hasattr(jax.Array, name):
+            raise AttributeError(f"'Variable' object has no attribute {name!r}")
+        return getattr(self.value, name)
+
+
+def _operand(value, variable):
+    value = _plain(value)
+    return value if isinstance(value, jax.Array) else jnp.asarray(value, variable.dtype)
+
+
+def _uncast(variable):
+    with scopes.autocast(None):
+        return variable.value
+
+
+def _plain(x):
+    return x.value if isinstance(x, Variable) else x
+
+
+def _natural_dtype(value):
+    if isinstance(value, Variable):
+        return value.dtype
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        dtype = np.asarray(value).dtype
+        if dtype.kind == "f":
+            return None
+        if dtype.kind in "iu":
+            return "int32"
+    return dtypes.standardize_dtype(dtype)
+
+
+def _binary(name):
+    def method(self, other):
+        return getattr(self.value, name)(_plain(other))
+
+    method.__name__ = name
+    return method
+
+
+def _unary(name):
+    def method(self, *args):
+        return getattr(self.value, name)(*args)
+
+    method.__name__ = name
+    return method
+
+
+for _stem in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or",
+              "xor", "lshift", "rshift", "divmod"):  # fmt: skip
+    setattr(Variable, f"__{_stem}__", _binary(f"__{_stem}__"))
+    setattr(Variable, f"__r{_stem}__", _binary(f"__r{_stem}__"))
+for _stem in ("eq", "ne", "lt", "le", "gt", "ge"):
+    setattr(Variable, f"__{_stem}__", _binary(f"__{_stem}__"))
+for _stem in ("neg", "pos", "abs", "invert", "round", "complex"):
+    setattr(Variable, f"__{_stem}__", _unary(f"__{_stem}__"))
+
+
+def _register_pytree(cls):
+    jax.tree_util.register_pytree_node(
+        cls, lambda v: ((v.value,), None), lambda _, children: children[0]
+    )
+
+
+_register_pytree(Variable)
+
+
+def gather(variables):
+    """Move the values of `variables` into one new cell and return it.
+
+    Values that were handed out before are copied, so the cell's owner may donate all of them.
+    """
+    values = []
+    for v in variables:
+        value = v._cell.values[v._index]
+        values.append(jnp.array(value) if v._index in v._cell.escaped else value)
+    cell = Cell(values)
+    for index, v in enumerate(variables):
+        v._cell.left = True
+        v._cell, v._index = cell, index
+    return cell

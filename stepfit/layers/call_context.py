@@ -1,0 +1,40 @@
+"""What a running `call` knows of the calls around it: who began, and whether it is training."""
+
+import contextvars
+
+_context = contextvars.ContextVar("stepfit_call_context", default=None)
+
+
+class CallContext:
+    """One running layer call; nested calls share the token and inherit `training`."""
+
+    __slots__ = ("_reset", "layer", "token", "training")
+
+    def __init__(self, layer):
+        parent = _context.get()
+        self.layer = layer
+        self.token = object() if parent is None else parent.token
+        self.training = None if parent is None else parent.training
+
+    def __enter__(self):
+        self._reset = _context.set(self)
+        return self
+
+    def __exit__(self, *exc):
+        _context.reset(self._reset)
+
+
+def enter(layer):
+    """Return a context manager for one call of `layer`."""
+    return CallContext(layer)
+
+
+def token():
+    """Return the identity of the outermost running call, or None outside any."""
+    context = _context.get()
+    return None if context is None else context.token
+
+
+def current():
+    """Return the innermost running call, or None."""
+    return _context.get()

@@ -1,0 +1,594 @@
+"""Layer: maths with variables, built on first call.
+
+What happens when a layer is called: the arguments are bound to `call`'s signature; `training` is
+resolved (argument, else the caller's, else False); float inputs are cast to the compute dtype; the
+layer is built if it is not; masks that inputs carry are handed on; then `call` runs with variables
+read in the compute dtype. On symbolic tensors the same `call` is traced abstractly, and the call is
+recorded as a node of a graph. Subclasses give `build` and `call`; the rest lives here.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stepfit import constraints, initializers, regularizers
+from stepfit.core import dtypes, errors, naming, registry, symbolic
+from stepfit.core import scope as scopes
+from stepfit.core.tracking import Tracked, children, walk
+from stepfit.core.variable import Variable
+from stepfit.layers import call_context, input_spec
+from stepfit.layers.signature import CallSignature, shapes_of
+from stepfit.random import SeedGenerator
+
+
+class Layer(Tracked, registry.Configurable):
+    """A callable with variables: the unit that models are made of.
+
+    Subclasses make their variables in `build` (or ``__init__``) with `add_weight` and give their
+    maths in `call`. Layers, Variables and SeedGenerators held in attributes, in lists, tuples or
+    dicts, are found by themselves.
+
+    Args:
+        activity_regularizer: function (or name) of the output, added to the losses.
+        trainable: whether the variables are updated in training.
+        dtype: dtype or policy (name or `DTypePolicy`); default the global policy.
+        autocast: whether float inputs are cast to the compute dtype.
+        name: name; default from the class.
+
+    Example:
+
+    >>> import numpy as np, stepfit as keras
+    >>> class Scale(keras.layers.Layer):
+    ...     def build(self, input_shape):
+    ...         self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+    ...     def call(self, x):
+    ...         return x * self.scale
+    >>> layer = Scale()
+    >>> layer(np.ones((2, 3))).shape, layer.count_params()
+    ((2, 3), 3)
+    """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        cls._signature = CallSignature(cls)
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer=None,
+        trainable=True,
+        dtype=None,
+        autocast=True,
+        name=None,
+        **kwargs,
+    ):
+        cls = type(self).__name__
+        input_shape = kwargs.pop("input_shape", None)
+        if "input_dim" in kwargs:
+            input_shape = (kwargs.pop("input_dim"),)
+        if kwargs:
+            known = ("activity_regularizer", "trainable", "dtype", "autocast", "name")
+            own = [p for p in registry.inspect.signature(type(self).__init__).parameters]
+            known = [k for k in (*own, *known) if k not in ("self", "kwargs", "args")]
+            raise errors.unknown_name(f"{cls}(...)", "argument", next(iter(kwargs)), known)
+        self._input_shape_argument = None if input_shape is None else tuple(input_shape)
+        self.name = naming.check_name(name, cls) if name is not None else naming.auto_name(cls)
+        parent = naming.current_path()
+        self._path = f"{parent}/{self.name}" if parent else self.name
+        self.dtype_policy = dtypes.get_policy(dtype)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.autocast = autocast
+        self.input_spec = None
+        self.supports_masking = "mask" in self._signature.names or type(self).compute_mask is not (
+            Layer.compute_mask
+        )
+        self.built = False
+        self._trainable = bool(trainable)
+        self._weights_made = []  # by add_weight, whether or not kept in an attribute
+        self._losses = []
+        self._losses_token = None
+        self._build_shapes = None
+        self._inbound_nodes = []
+
+    # -- what subclasses give --------------------------------------------------------------------
+
+    def build(self, input_shape=None):
+        """Make the variables; called once, with the shapes of the first inputs.
+
+        Args:
+            input_shape: tuple with None for sizes not known, or a structure of such tuples. A
+                layer whose `call` has several array arguments may take ``{name}_shape`` for each.
+        """
+        self._check_ready()
+
+    def call(self, *args, **kwargs):
+        """Compute the output; subclasses give the maths here."""
+        raise errors.StepfitRuntimeError(
+            f"{type(self).__name__} {self.name!r}: expected a `call` method, found none; define "
+            "`def call(self, inputs): ...`."
+        )
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """Return the mask of the outputs, given the inputs and their mask."""
+        return previous_mask
+
+    # -- variables ---------------------------------------------------------------------------------
+
+    def add_weight(
+        self,
+        shape=None,
+        initializer=None,
+        dtype=None,
+        trainable=True,
+        autocast=True,
+        regularizer=None,
+        constraint=None,
+        aggregation="none",
+        overwrite_with_gradient=False,
+        name=None,
+    ):
+        """Make a Variable that belongs to this layer.
+
+        Args:
+            shape: tuple of ints; default a scalar.
+            initializer: name, initializer or callable; default glorot_uniform for floats, else zeros.
+            dtype: default the policy's variable dtype.
+            trainable: whether optimizers update it.
+            autocast: whether `call` reads it in the compute dtype.
+            regularizer, constraint: name, object or callable.
+            name: name; default "variable".
+
+        Returns:
+            The Variable.
+        """
+        self._check_ready()
+        dtype = dtypes.standardize_dtype(dtype) if dtype is not None else self.variable_dtype
+        if initializer is None:
+            initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
+        shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        if any(d is None for d in shape):
+            raise errors.bad_value(
+                f"{self._where()} add_weight(shape)", "sizes that are all known", str(shape),
+                "give the Input these sizes",
+            )  # fmt: skip
+        with naming.name_scope(self.name) if not naming.in_scope(self.name) else _nothing:
+            variable = Variable(
+                initializers.get(initializer), shape=shape, dtype=dtype, trainable=trainable,
+                autocast=autocast, aggregation=aggregation, name=name,
+            )  # fmt: skip
+        variable.regularizer = regularizers.get(regularizer)
+        variable.constraint = constraints.get(constraint)
+        variable.overwrite_with_gradient = overwrite_with_gradient
+        self._weights_made.append(variable)
+        return variable
+
+    add_variable = add_weight
+
+    def _find(self, keep):
+        return walk(self, keep, enter=_enter_for_variables)
+
+    @property
+    def variables(self):
+        """All Variables: weights and the states of seed generators; not metrics'."""
+        return _own_first(self, lambda v: True)
+
+    @property
+    def weights(self):
+        """All Variables except the states of seed generators."""
+        return _own_first(self, lambda v: True, seeds=False)
+
+    @property
+    def trainable_variables(self):
+        """The Variables that optimizers update."""
+        frozen = _frozen_variables(self)
+        return [v for v in self.variables if v.trainable and id(v) not in frozen]
+
+    @property
+    def non_trainable_variables(self):
+        """The Variables that optimizers leave alone, seed states included."""
+        frozen = _frozen_variables(self)
+        return [v for v in self.variables if not v.trainable or id(v) in frozen]
+
+    @property
+    def trainable_weights(self):
+        """The weights that optimizers update."""
+        return self.trainable_variables
+
+    @property
+    def non_trainable_weights(self):
+        """The weights that optimizers leave alone."""
+        frozen = _frozen_variables(self)
+        return [v for v in self.weights if not v.trainable or id(v) in frozen]
+
+    @property
+    def metrics(self):
+        """The metrics that this layer and the layers below hold."""
+        return self._find(lambda x: hasattr(x, "update_state"))
+
+    @property
+    def metrics_variables(self):
+        """The Variables of the metrics."""
+        return [v for m in self.metrics for v in m.variables]
+
+    @property
+    def trainable(self):
+        """Whether the variables are updated in training; setting it sets every layer below."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value):
+        self._trainable = bool(value)
+        for layer in self._flatten_layers(include_self=False):
+            layer._trainable = bool(value)
+
+    def _flatten_layers(self, include_self=True, recursive=True):
+        """Return the layers below, parents before children."""
+        if recursive:
+            below = walk(self, lambda x: isinstance(x, Layer), enter=_enter_for_variables)
+        else:
+            below = [x for x in children(self) if isinstance(x, Layer)]
+        return [self, *below] if include_self else below
+
+    def count_params(self):
+        """Return the number of scalars in the weights."""
+        if not self.built:
+            raise errors.StepfitValueError(
+                f"{self._where()}: expected a built layer to count parameters of, found one whose "
+                "variables do not exist yet; call it on data or call build(input_shape) first."
+            )
+        return sum(v.size for v in self.weights)
+
+    def get_weights(self):
+        """Return the weights' values as a list of NumPy arrays."""
+        return [v.numpy() for v in self.weights]
+
+    def set_weights(self, weights):
+        """Set the weights from a list of arrays, in the order of `get_weights`.
+
+        Raises:
+            ValueError: wrong number or shape; no weight is changed then.
+        """
+        mine, given = self.weights, list(weights)
+        if len(given) != len(mine):
+            raise errors.bad_value(
+                f"{self._where()} set_weights(weights)", f"{len(mine)} arrays", f"{len(given)}",
+                "order and number are those of get_weights()",
+            )  # fmt: skip
+        for index, (v, w) in enumerate(zip(mine, given, strict=True)):
+            if tuple(np.shape(w)) != v.shape:
+                raise errors.bad_value(
+                    f"{self._where()} set_weights(weights[{index}]) for {v.path!r}",
+                    f"shape {v.shape}", f"shape {tuple(np.shape(w))}",
+                )  # fmt: skip
+        for v, w in zip(mine, given, strict=True):
+            v.assign(w)
+
+    # -- losses ------------------------------------------------------------------------------------
+
+    def add_loss(self, loss):
+        """Add a scalar, or a list of scalars, to the losses of the current call.
+
+        Args:
+            loss: scalar array; added to the loss in training and evaluation.
+        """
+        for value in loss if isinstance(loss, (list, tuple)) else [loss]:
+            value = jnp.asarray(value)
+            if value.ndim:
+                value = jnp.mean(value)
+            self._loss_list(for_writing=True).append(value)
+
+    def _loss_list(self, for_writing=False):
+        """The losses of the last outermost call: kept by the scope if there is one."""
+        scope = scopes.current_scope()
+        token = call_context.token()
+        if scope is not None:
+            if for_writing:
+                entry = _scope_losses(scope).get(id(self))
+                if entry is None or entry[0] is not token:
+                    entry = _scope_losses(scope)[id(self)] = (token, [])
+                return entry[1]
+            while scope is not None:
+                if id(self) in _scope_losses(scope):
+                    return _scope_losses(scope)[id(self)][1]
+                scope = scope.parent
+            return []
+        if for_writing and self._losses_token is not token:
+            self._losses, self._losses_token = [], token
+        return self._losses
+
+    @property
+    def losses(self):
+        """Losses of the last call: `add_loss`, activity regularizers, and weight regularizers."""
+        found = [loss for layer in self._flatten_layers() for loss in layer._loss_list()]
+        for v in self.trainable_variables:
+            if v.regularizer is not None:
+                with scopes.autocast(None):
+                    found.append(v.regularizer(v.value))
+        return found
+
+    # -- calling -----------------------------------------------------------------------------------
+
+    def __call__(self, *args, **kwargs):
+        self._check_ready()
+        if symbolic.any_symbolic(args, kwargs):
+            return self._symbolic_call(args, kwargs)
+        return self._run(args, kwargs)
+
+    def _run(self, args, kwargs):
+        arguments = self._signature.bind(self, args, kwargs)
+        with call_context.enter(self) as context:
+            arguments.resolve_training(context)
+            arguments.convert(self)
+            if not self.built:
+                self._build_for(arguments)
+            arguments.fill_masks(self)
+            self._check_input_spec(arguments.first)
+            in_scope = naming.name_scope(self.name)
+            dtype = self.compute_dtype if self.compute_dtype != self.variable_dtype else None
+            try:
+                with in_scope, scopes.autocast(dtype):
+                    outputs = self.call(*arguments.args, **arguments.kwargs)
+            except Exception as e:
+                self._add_note(e, arguments)
+                raise
+            if outputs is None:
+                raise errors.bad_value(
+                    f"{self._where()} call", "an array or a structure of arrays", "None",
+                    "end `call` with a return statement",
+                )  # fmt: skip
+            if self.activity_regularizer is not None:
+                for y in jax.tree.leaves(outputs):
+                    share = self.activity_regularizer(y) / jnp.asarray(y.shape[0], y.dtype)
+                    self.add_loss(share)
+            if self.supports_masking:
+                arguments.set_output_mask(self, outputs)
+        return outputs
+
+    def _symbolic_call(self, args, kwargs):
+        arguments = self._signature.bind(self, args, kwargs)
+        if not self.built and type(self).build is not Layer.build:
+            self._build_for(arguments)  # with None for unknown sizes
+        self._check_input_spec(arguments.first)
+        outputs = self.compute_output_spec(*args, **kwargs)
+        node = symbolic.Node(self, args, kwargs, outputs)
+        self._inbound_nodes.append(node)
+        return outputs
+
+    def stateless_call(
+        self, trainable_variables, non_trainable_variables, *args, return_losses=False, **kwargs
+    ):
+        """Call the layer as a pure function of its variables' values.
+
+        Args:
+            trainable_variables: values for `layer.trainable_variables`.
+            non_trainable_variables: values for `layer.non_trainable_variables`.
+            *args, **kwargs: the arguments of `call`.
+            return_losses: whether the losses of the call are returned. Where they are not, the
+                next `compute_loss` adds them.
+
+        Returns:
+            ``(outputs, non_trainable_variables)``, with ``losses`` third if `return_losses`.
+
+        Raises:
+            ValueError: the layer is not built, or a list has the wrong length or shapes.
+        """
+        self._check_ready()
+        if not self.built:
+            raise errors.StepfitValueError(
+                f"{self._where()} stateless_call: expected a built layer, found one whose variables "
+                "do not exist yet; call it on data or call build(input_shape) first."
+            )
+        trainable, frozen = self.trainable_variables, self.non_trainable_variables
+        pairs = pair_values(self._where() + " stateless_call", "trainable_variables", trainable,
+                            trainable_variables)  # fmt: skip
+        pairs += pair_values(self._where() + " stateless_call", "non_trainable_variables", frozen,
+                             non_trainable_variables)  # fmt: skip
+        with scopes.Scope(pairs, collect_losses=True) as scope:
+            outputs = self(*args, **kwargs)
+            losses = self.losses
+        new_frozen = [scope.get_current_value(v) for v in frozen]
+        if return_losses:
+            return outputs, new_frozen, losses
+        if scope.parent is not None:
+            scope.parent.forward_losses = {**getattr(scope.parent, "forward_losses", {}),
+                                           id(self): losses}  # fmt: skip
+        else:
+            self._forward_losses = losses
+        return outputs, new_frozen
+
+    # -- building and shapes -----------------------------------------------------------------------
+
+    def _build_for(self, arguments):
+        shapes = arguments.shapes()
+        with naming.name_scope(self.name), scopes.autocast(None):
+            self._call_build(shapes, arguments)
+        self._build_shapes = shapes
+        self.built = True
+
+    def _call_build(self, shapes, arguments):
+        build = type(self).build
+        if build is Layer.build:
+            return  # variables come with the first run of `call`
+        names = self._signature.build_names
+        if names and all(n.endswith("_shape") and n[:-6] in shapes for n in names) and not (
+            len(names) == 1 and names[0] == "input_shape"
+        ):
+            self.build(**{n: shapes[n[:-6]] for n in names})
+        elif names:
+            self.build(next(iter(shapes.values()), None))
+        else:
+            self.build()
+
+    def compute_output_spec(self, *args, **kwargs):
+        """Return `KerasTensor`s for the outputs of a call on symbolic tensors."""
+        run = lambda *a, **k: self._run(a, k)  # noqa: E731
+        return symbolic.infer(run, args, kwargs, self._where())
+
+    def compute_output_shape(self, *args, **kwargs):
+        """Return the output shape(s) for input shape(s) given as tuples with None where unknown."""
+        tensors = [_as_tensors(a, self.compute_dtype) for a in args]
+        keys = {k.removesuffix("_shape"): _as_tensors(v, self.compute_dtype)
+                for k, v in kwargs.items()}  # fmt: skip
+        return shapes_of(self.compute_output_spec(*tensors, **keys))
+
+    def _check_input_spec(self, first):
+        if self.input_spec is not None:
+            input_spec.check(self.input_spec, first, self._where())
+
+    # -- the rest ----------------------------------------------------------------------------------
+
+    @property
+    def path(self):
+        """The names of the layers around this one and its own, joined by "/"."""
+        return self._path
+
+    @property
+    def dtype(self):
+        """The dtype of the variables."""
+        return self.dtype_policy.variable_dtype
+
+    @property
+    def variable_dtype(self):
+        """The dtype of the variables."""
+        return self.dtype_policy.variable_dtype
+
+    @property
+    def compute_dtype(self):
+        """The dtype that `call` computes in."""
+        return self.dtype_policy.compute_dtype
+
+    @property
+    def input_dtype(self):
+        """The dtype that float inputs are cast to."""
+        return self.dtype_policy.compute_dtype
+
+    @property
+    def input(self):
+        """The symbolic input of this layer's first call in a graph."""
+        return self._first_node("input").args[0]
+
+    @property
+    def output(self):
+        """The symbolic output of this layer's first call in a graph."""
+        return self._first_node("output").outputs
+
+    def _first_node(self, what):
+        if not self._inbound_nodes:
+            raise errors.StepfitAttributeError(
+                f"{self._where()} has no {what!r}: it was never called on a symbolic tensor."
+            )
+        return self._inbound_nodes[0]
+
+    def _current_config(self):
+        cfg = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype_policy.name}
+        if self.activity_regularizer is not None:
+            cfg["activity_regularizer"] = self.activity_regularizer
+        accepted = self._signature.init_names
+        return cfg if accepted is None else {k: v for k, v in cfg.items() if k in accepted}
+
+    _untracked_names = frozenset({"_init_arguments", "_inbound_nodes", "_losses", "_losses_token",
+                                  "_forward_losses", "_build_shapes"})  # fmt: skip
+
+    def _where(self):
+        return f"{type(self).__name__} {self._path!r}"
+
+    def _check_ready(self):
+        if "_inbound_nodes" not in self.__dict__:
+            raise errors.StepfitRuntimeError(
+                f"{type(self).__name__}: expected `super().__init__()` to have been called, found "
+                "it missing; call it first in `__init__`."
+            )
+
+    def _add_note(self, e, arguments):
+        notes = getattr(e, "__notes__", [])
+        if len(notes) < 4 and not getattr(e, "_stepfit_noted", False):
+            e.add_note(f"In {self._where()}, called with {arguments.describe()}.")
+
+    def __repr__(self):
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+class _Nothing:
+    def __enter__(self):
+        return None
+
+    def __exit__(self, *exc):
+        return None
+
+
+_nothing = _Nothing()
+
+
+def pair_values(where, argument, variables, values):
+    """Pair Variables with given values, or raise naming the list and what it should hold."""
+    values = list(values)
+    if len(values) != len(variables):
+        raise errors.bad_value(
+            f"{where}({argument})", f"{len(variables)} values", f"{len(values)}",
+            f"pass the values of `.{argument}`, in that order",
+        )  # fmt: skip
+    return list(zip(variables, values, strict=True))
+
+
+def _scope_losses(scope):
+    if not hasattr(scope, "layer_losses"):
+        scope.layer_losses = {}
+    return scope.layer_losses
+
+
+def _enter_for_variables(item):
+    """Metrics and optimizers keep their Variables to themselves."""
+    return isinstance(item, Layer) or not hasattr(item, "variables")
+
+
+def _own_first(layer, keep, seeds=True):
+    """Variables of `layer`: its own trainable, its own others, then layer by layer below."""
+    found, seen = [], set()
+
+    def add(variables):
+        for v in variables:
+            if id(v) not in seen and keep(v):
+                seen.add(id(v))
+                found.append(v)
+
+    def visit(current):
+        held = children(current)
+        own = [v for v in held if isinstance(v, Variable)]
+        add(v for v in own if v.trainable)
+        add(v for v in own if not v.trainable)
+        if seeds:
+            add(g.state for g in held if isinstance(g, SeedGenerator))
+        for item in held:
+            if isinstance(item, Layer) and id(item) not in seen:
+                seen.add(id(item))
+                visit(item)
+
+    visit(layer)
+    return found
+
+
+def _frozen_variables(layer):
+    """ids of the Variables that stand below a layer with ``trainable = False``."""
+    frozen, seen = set(), set()
+
+    def visit(current, inherited):
+        inherited = inherited or not current._trainable
+        if (id(current), inherited) in seen:
+            return
+        seen.add((id(current), inherited))
+        for item in children(current):
+            if isinstance(item, Variable) and inherited:
+                frozen.add(id(item))
+            elif isinstance(item, Layer):
+                visit(item, inherited)
+
+    visit(layer, False)
+    return frozen
+
+
+def _as_tensors(shape, dtype):
+    if isinstance(shape, dict):
+        return {k: _as_tensors(v, dtype) for k, v in shape.items()}
+    if shape and isinstance(shape[0], (tuple, list, dict)):
+        return type(shape)(_as_tensors(s, dtype) for s in shape)
+    return symbolic.KerasTensor(shape, dtype)

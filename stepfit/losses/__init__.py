@@ -1,0 +1,144 @@
+"""Losses: what training makes small.
+
+Each exists as a function, ``mean_squared_error(y_true, y_pred)``, with one value per sample, and as
+a class, ``MeanSquaredError()(y_true, y_pred, sample_weight)``, with weights, masks and a reduction.
+"""
+
+from stepfit.core import registry
+from stepfit.losses.binary import (
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    binary_crossentropy,
+    binary_focal_crossentropy,
+)
+from stepfit.losses.checks import check_labels, check_predictions
+from stepfit.losses.classification import (
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    SparseCategoricalCrossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    sparse_categorical_crossentropy,
+)
+from stepfit.losses.hinge import (
+    CategoricalHinge,
+    Hinge,
+    SquaredHinge,
+    categorical_hinge,
+    hinge,
+    squared_hinge,
+)
+from stepfit.losses.lookup import get_member, kind_of_targets
+from stepfit.losses.loss import Loss, LossFunctionWrapper
+from stepfit.losses.probabilities import KLDivergence, Poisson, kl_divergence, poisson
+from stepfit.losses.regression import (
+    CosineSimilarity,
+    Huber,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    cosine_similarity,
+    huber,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+)
+from stepfit.losses.segmentation import Dice, Tversky, dice, tversky
+
+mse = MSE = mean_squared_error
+mae = MAE = mean_absolute_error
+mape = MAPE = mean_absolute_percentage_error
+msle = MSLE = mean_squared_logarithmic_error
+bce = BCE = binary_crossentropy
+kld = KLD = kullback_leibler_divergence = kl_divergence
+logcosh = log_cosh
+
+_classes = (
+    BinaryCrossentropy, BinaryFocalCrossentropy, CategoricalCrossentropy,
+    CategoricalFocalCrossentropy, CategoricalHinge, CosineSimilarity, Dice, Hinge, Huber,
+    KLDivergence, LogCosh, Loss, LossFunctionWrapper, MeanAbsoluteError,
+    MeanAbsolutePercentageError, MeanSquaredError, MeanSquaredLogarithmicError, Poisson,
+    SparseCategoricalCrossentropy, SquaredHinge, Tversky,
+)  # fmt: skip
+_functions = (
+    binary_crossentropy, binary_focal_crossentropy, categorical_crossentropy,
+    categorical_focal_crossentropy, categorical_hinge, cosine_similarity, dice, hinge, huber,
+    kl_divergence, log_cosh, mean_absolute_error, mean_absolute_percentage_error,
+    mean_squared_error, mean_squared_logarithmic_error, poisson, sparse_categorical_crossentropy,
+    squared_hinge, tversky,
+)  # fmt: skip
+_aliases = {
+    "mse": mse, "MSE": MSE, "mae": mae, "MAE": MAE, "mape": mape, "MAPE": MAPE, "msle": msle,
+    "MSLE": MSLE, "bce": bce, "BCE": BCE, "kld": kld, "KLD": KLD, "logcosh": logcosh,
+    "kullback_leibler_divergence": kl_divergence,
+}  # fmt: skip
+
+_catalogue = registry.Catalogue(
+    "loss", {m.__name__: m for m in (*_classes, *_functions)} | _aliases, base=Loss
+)
+
+
+def get(identifier):
+    """Return the loss that `identifier` stands for.
+
+    Args:
+        identifier: None (stays None); a name: a function's ("mean_squared_error", "mse") gives the
+            function, a class's ("MeanSquaredError") an instance; a config as `serialize` returns
+            it; a `Loss`, or a class of losses that needs no arguments; a function.
+
+    Raises:
+        ValueError: unknown name. TypeError: not a loss.
+
+    >>> import stepfit as keras
+    >>> keras.losses.get("mse") is keras.losses.mean_squared_error
+    True
+    >>> keras.losses.get("Huber").name
+    'huber_loss'
+    """
+    return get_member(_catalogue, identifier)
+
+
+def serialize(loss):
+    """Return a loss as plain data: a config, or a function's name."""
+    return registry.serialize(loss)
+
+
+def deserialize(name, custom_objects=None):
+    """Return the loss for `serialize`'s result."""
+    if isinstance(name, str) and custom_objects and name in custom_objects:
+        return custom_objects[name]
+    return get(name)
+
+
+def resolve(identifier, y_true_shape, y_pred_shape):
+    """Return a `Loss` object for what a user may pass to `compile(loss=...)`.
+
+    Args:
+        identifier: as in `get`; also "crossentropy" or "ce", which mean the binary, sparse or
+            categorical crossentropy that goes with the shapes.
+        y_true_shape, y_pred_shape: tuples of ints and None.
+
+    Returns:
+        A `Loss`; a function is wrapped in `LossFunctionWrapper` under the name it was asked for by.
+
+    >>> import stepfit as keras
+    >>> keras.losses.resolve("ce", (None,), (None, 3)).fn.__name__
+    'sparse_categorical_crossentropy'
+    """
+    loss = identifier
+    if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
+        kind = kind_of_targets(y_true_shape, y_pred_shape)
+        loss = {
+            "binary": binary_crossentropy,
+            "sparse": sparse_categorical_crossentropy,
+            "categorical": categorical_crossentropy,
+        }[kind]
+    loss = get(loss)
+    if loss is None or isinstance(loss, Loss):
+        return loss
+    name = identifier if isinstance(identifier, str) else registry.get_registered_name(loss)
+    return LossFunctionWrapper(loss, name=name)

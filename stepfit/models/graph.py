@@ -1,0 +1,210 @@
+"""Graph: the nodes between some symbolic inputs and outputs, and how to run them on arrays."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stepfit.core import errors, symbolic
+from stepfit.layers.layer import Layer
+from stepfit.layers.signature import set_mask
+
+
+class Graph:
+    """A directed acyclic graph of layer and operation calls.
+
+    Args:
+        inputs: structure (tensor, list, tuple, dict) of symbolic tensors.
+        outputs: structure of symbolic tensors that depend on them.
+        where: the model's name, for errors.
+    """
+
+    def __init__(self, inputs, outputs, where):
+        self.where = where
+        self.inputs, self.outputs = inputs, outputs
+        self.input_tensors = symbolic.symbolic_leaves(inputs)
+        self.output_tensors = symbolic.symbolic_leaves(outputs)
+        _check_tensors("inputs", inputs, self.input_tensors, where)
+        _check_tensors("outputs", outputs, self.output_tensors, where)
+        self._fed = {id(t) for t in self.input_tensors}
+        visited, first_seen = self._visit()
+        self.nodes = sorted(
+            (n for n in visited if not _feeds(n, self._fed)), key=lambda n: n.index
+        )  # calls to run
+        self.operations = self._by_depth(visited, first_seen)
+        self.layers = [o for o in self.operations if isinstance(o, Layer)]
+        self._check_names()
+
+    def _visit(self):
+        """Return the nodes the outputs depend on, and the order operations are first met in."""
+        visited, state, first_seen = [], {}, {}
+        for output in self.output_tensors:
+            stack = [(output, False)]
+            while stack:
+                tensor, done = stack.pop()
+                node = tensor.node
+                if done:
+                    state[id(node)] = "done"
+                    visited.append(node)
+                    continue
+                if id(node) in state:
+                    continue
+                if node is None:
+                    raise self._disconnected(tensor)
+                state[id(node)] = "open"
+                first_seen.setdefault(id(node.operation), len(first_seen))
+                stack.append((tensor, True))
+                if id(tensor) in self._fed:
+                    continue
+                if not node.input_tensors:
+                    raise self._disconnected(tensor)
+                stack.extend((t, False) for t in reversed(node.input_tensors))
+        return visited, first_seen
+
+    def _disconnected(self, tensor):
+        return errors.bad_value(
+            f"{self.where} inputs", "every tensor that the outputs depend on",
+            f"outputs that also depend on {tensor.name!r}, shape {tensor.shape}",
+            "add it to the inputs",
+        )  # fmt: skip
+
+    def _by_depth(self, visited, first_seen):
+        """Order operations from the inputs to the outputs: by distance to the outputs, then as met.
+
+        It is Keras's order of `model.layers`, and so of the weights.
+        """
+        node_depth, operation_depth, operations = {}, {}, {}
+        for node in reversed(visited):
+            operation = node.operation
+            depth = max(node_depth.get(id(node), 0), operation_depth.get(id(operation), 0))
+            node_depth[id(node)] = operation_depth[id(operation)] = depth
+            operations[id(operation)] = operation
+            if _feeds(node, self._fed):
+                continue
+            for tensor in node.input_tensors:
+                parent = id(tensor.node)
+                node_depth[parent] = max(depth + 1, node_depth.get(parent, 0))
+        for tensor in self.input_tensors:
+            operation = tensor.node.operation
+            if id(operation) not in operations:
+                operations[id(operation)] = operation
+                operation_depth[id(operation)], first_seen[id(operation)] = 0, -1
+        keys = sorted(operations, key=lambda k: (-operation_depth[k], first_seen[k]))
+        return [operations[k] for k in keys]
+
+    def _check_names(self):
+        seen = {}
+        for layer in self.layers:
+            if seen.setdefault(layer.name, layer) is not layer:
+                raise errors.bad_value(
+                    f"{self.where} layers", "names that differ", f"{layer.name!r} twice",
+                    "pass name= to one of them",
+                )  # fmt: skip
+
+    def standardize(self, inputs):
+        """Match a call's inputs to the graph's: structure, names, rank, dtype."""
+        values = self._flatten_inputs(inputs)
+        return [self._adapt(t, x) for t, x in zip(self.input_tensors, values, strict=True)]
+
+    def _flatten_inputs(self, inputs):
+        tensors = self.input_tensors
+        if isinstance(inputs, dict) and not isinstance(self.inputs, dict):
+            return self._by_name(inputs, {t.name: t for t in tensors})
+        if isinstance(self.inputs, dict):
+            if isinstance(inputs, dict):
+                return self._by_name(inputs, self.inputs)
+            values = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        else:
+            values = _leaves(inputs)
+        if len(values) != len(tensors):
+            names = [t.name for t in tensors]
+            raise errors.bad_value(
+                f"{self.where} inputs", f"{len(tensors)} arrays, for {names}",
+                f"{len(values)} ({errors.describe(inputs)})",
+            )  # fmt: skip
+        return values
+
+    def _by_name(self, inputs, wanted):
+        missing = [k for k in wanted if k not in inputs]
+        if missing:
+            raise errors.bad_value(
+                f"{self.where} inputs", f"the keys {list(wanted)}", f"{list(inputs)}",
+                f"{missing[0]!r} is missing" + _near(missing[0], inputs, wanted),
+            )  # fmt: skip
+        return [x for k in wanted for x in _leaves(inputs[k])]
+
+    def _adapt(self, tensor, x):
+        if isinstance(x, symbolic.KerasTensor):
+            self._check_shape(tensor, x.shape)
+            return x
+        mask = getattr(x, "_keras_mask", None)
+        x = jnp.asarray(x)
+        wanted = tensor.shape
+        if x.ndim == len(wanted) - 1 and wanted[-1] == 1:
+            x = x[..., None]
+        elif x.ndim == len(wanted) + 1 and x.shape[-1] == 1:
+            x = x[..., 0]
+        self._check_shape(tensor, x.shape)
+        if x.dtype.name != tensor.dtype:
+            x = x.astype(tensor.dtype)
+        set_mask(x, mask)
+        return x
+
+    def _check_shape(self, tensor, shape):
+        wanted = tensor.shape
+        where = f"{self.where} input {tensor.name!r}"
+        shape = tuple(shape)
+        if len(shape) != len(wanted):
+            raise errors.bad_value(where, f"shape {wanted}", f"shape {shape}", "check the rank")
+        for axis, (w, d) in enumerate(zip(wanted, shape, strict=True)):
+            if w is not None and d is not None and w != d:
+                raise errors.bad_value(
+                    where, f"shape {wanted}", f"shape {shape}", f"axis {axis} differs"
+                )
+
+    def run(self, inputs, call=None):
+        """Run every node on arrays (or on other symbolic tensors) and return the outputs."""
+        values = {
+            id(t): x for t, x in zip(self.input_tensors, self.standardize(inputs), strict=True)
+        }
+
+        def get(tensor):
+            return values[id(tensor)]
+
+        for node in self.nodes:
+            args, kwargs = symbolic.map_tensors(get, (node.args, node.kwargs))
+            result = node.operation(*args, **kwargs)
+            produced = _leaves(result)
+            for tensor, value in zip(node.output_tensors, produced, strict=True):
+                values[id(tensor)] = value
+        return symbolic.map_tensors(get, self.outputs)
+
+
+def _feeds(node, fed):
+    return all(id(t) in fed for t in node.output_tensors)
+
+
+def _leaves(tree):
+    """Leaves in the order of insertion, as symbolic structures are flattened."""
+    if isinstance(tree, dict):
+        return [x for v in tree.values() for x in _leaves(v)]
+    if isinstance(tree, (list, tuple)) and any(
+        isinstance(x, (jax.Array, np.ndarray, symbolic.KerasTensor, list, tuple, dict))
+        for x in tree
+    ):
+        return [x for v in tree for x in _leaves(v)]
+    return [tree]
+
+
+def _near(name, inputs, wanted):
+    near = errors.nearest(name, [k for k in inputs if k not in wanted])
+    return f" (did you mean it by {near!r}?)" if near else ""
+
+
+def _check_tensors(what, tree, tensors, where):
+    if not tensors or symbolic.symbolic_leaves(tree) != tensors:
+        raise errors.bad_value(f"{where} {what}", "symbolic tensors", errors.describe(tree))
+    for leaf in _leaves(tree):
+        if not symbolic.is_symbolic(leaf):
+            raise errors.bad_value(
+                f"{where} {what}", "symbolic tensors, made from Input(...)", errors.describe(leaf)
+            )

@@ -1,0 +1,215 @@
+"""Model: a layer that can be trained, given by a `call` or by symbolic inputs and outputs."""
+
+from stepfit.core import errors, symbolic
+from stepfit.layers.layer import Layer
+from stepfit.models.graph import Graph
+from stepfit.models.summary import print_summary
+from stepfit.training.trainer import Trainer
+
+
+class Model(Trainer, Layer):
+    """Layers with a training loop.
+
+    Either ``Model(inputs, outputs)`` with symbolic tensors, or a subclass that holds layers in
+    attributes and gives `call`, or both: a subclass called with ``(inputs, outputs)`` has the graph
+    as its `call` and its own `train_step`.
+
+    Args:
+        inputs: symbolic tensor, or a list, tuple or dict of them.
+        outputs: structure of symbolic tensors.
+        name: name; default from the class.
+        trainable: whether the variables are updated in training.
+        dtype: dtype or policy.
+
+    Example:
+
+    >>> import stepfit as keras
+    >>> x = keras.Input((4,))
+    >>> model = keras.Model(x, keras.layers.Dense(2)(x))
+    >>> model.output_shape, model.count_params()
+    ((None, 2), 10)
+    """
+
+    def __new__(cls, *args, **kwargs):
+        if cls is Model and _is_functional(args, kwargs):
+            cls = Model._functional_class
+        return super().__new__(cls, *args, **kwargs)
+
+    def __init__(self, *args, **kwargs):
+        Trainer.__init__(self)
+        self._graph = None
+        self._graph_layers = []
+        if _is_functional(args, kwargs):
+            inputs, outputs, kwargs = _take_tensors(args, kwargs, type(self).__name__)
+            kwargs.setdefault("autocast", False)
+            Layer.__init__(self, **kwargs)
+            self._graph = Graph(inputs, outputs, self._where())
+            self._graph_layers = self._graph.layers
+            self.built = True
+        elif args:
+            raise errors.bad_type(
+                f"{type(self).__name__}(...)", "symbolic tensors (inputs, outputs) or keywords",
+                args[0],
+            )  # fmt: skip
+        else:
+            Layer.__init__(self, **kwargs)
+
+    _untracked_names = Layer._untracked_names | Trainer._untracked_names | {"_graph"}
+
+    def call(self, *args, **kwargs):
+        """Compute the outputs; given by the graph, or by the subclass."""
+        if self._graph is None:
+            raise errors.StepfitRuntimeError(
+                f"{self._where()}: expected a `call` method or (inputs, outputs), found neither; "
+                "define `def call(self, inputs): ...`."
+            )
+        return self._graph.run(*args[:1], **{k: v for k, v in kwargs.items() if k == "inputs"})
+
+    def _has_call(self):
+        return self._graph is not None or type(self).call is not Model.call
+
+    # -- structure -------------------------------------------------------------------------------
+
+    @property
+    def layers(self):
+        """The layers: of the graph, in its order, or held in attributes."""
+        if self._graph is not None:
+            own = self._flatten_layers(include_self=False, recursive=False)
+            return list({id(layer): layer for layer in [*self._graph_layers, *own]}.values())
+        return self._flatten_layers(include_self=False, recursive=False)
+
+    @property
+    def operations(self):
+        """The graph's layers and operations, in its order."""
+        return [] if self._graph is None else list(self._graph.operations)
+
+    def get_layer(self, name=None, index=None):
+        """Return one of `layers` by name or by index."""
+        if (name is None) == (index is None):
+            raise errors.bad_value("get_layer(name, index)", "one of the two", "both or neither")
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise errors.bad_value(
+                    f"{self._where()} get_layer(index)", f"an index below {len(layers)}", str(index)
+                )
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        raise errors.unknown_name(
+            f"{self._where()} get_layer(name)", "layer", name, [layer.name for layer in layers]
+        )
+
+    @property
+    def inputs(self):
+        """The graph's symbolic inputs, as a list."""
+        return None if self._graph is None else list(self._graph.input_tensors)
+
+    @property
+    def outputs(self):
+        """The graph's symbolic outputs, as a list."""
+        return None if self._graph is None else list(self._graph.output_tensors)
+
+    @property
+    def input(self):
+        """The graph's symbolic inputs, in their structure."""
+        return self._require_graph("input").inputs
+
+    @property
+    def output(self):
+        """The graph's symbolic outputs, in their structure."""
+        return self._require_graph("output").outputs
+
+    @property
+    def input_shape(self):
+        """The shape of the input, or a structure of shapes."""
+        return symbolic.map_tensors(lambda t: t.shape, self._require_graph("input_shape").inputs)
+
+    @property
+    def output_shape(self):
+        """The shape of the output, or a structure of shapes."""
+        return symbolic.map_tensors(lambda t: t.shape, self._require_graph("output_shape").outputs)
+
+    @property
+    def input_names(self):
+        """Names of the inputs."""
+        return [t.name for t in self._require_graph("input_names").input_tensors]
+
+    @property
+    def output_names(self):
+        """Names of the outputs: those of the layers that produce them."""
+        self._require_graph("output_names")
+        return self._output_names() or list(self._graph.outputs)
+
+    def _require_graph(self, what):
+        if self._graph is None:
+            raise errors.StepfitAttributeError(
+                f"{self._where()} has no {what!r}: it is not made of symbolic inputs and outputs, "
+                "or not built yet."
+            )
+        return self._graph
+
+    # -- building ----------------------------------------------------------------------------------
+
+    def build(self, input_shape=None):
+        """Make every variable for input shape(s) with the batch axis, computing nothing.
+
+        Args:
+            input_shape: tuple with None for sizes not known, or a structure of tuples.
+        """
+        self._check_ready()
+        if self.built or self._building or type(self).build is not Model.build:
+            return
+        if input_shape is None:
+            raise errors.bad_value(f"{self._where()} build(input_shape)", "a tuple", "None")
+        self._building = True
+        try:
+            self.compute_output_shape(input_shape)
+        finally:
+            self._building = False
+        self.built = True
+
+    _building = False
+
+    def _call_build(self, shapes, arguments):
+        if type(self).build is not Model.build:
+            super()._call_build(shapes, arguments)
+
+    def summary(
+        self, line_length=None, positions=None, print_fn=None, expand_nested=False,
+        show_trainable=False, layer_range=None,
+    ):  # fmt: skip
+        """Print a table of the layers, their output shapes and their numbers of parameters.
+
+        Args:
+            line_length: columns; default the terminal's, at most 100.
+            print_fn: function that is given the text; default prints.
+            expand_nested: whether layers of nested models are listed.
+            show_trainable: whether a column says which layers are trained.
+        """
+        print_summary(
+            self, line_length=line_length, print_fn=print_fn, expand_nested=expand_nested,
+            show_trainable=show_trainable,
+        )  # fmt: skip
+
+
+def _is_functional(args, kwargs):
+    if "inputs" in kwargs and "outputs" in kwargs:
+        return True
+    if args and symbolic.symbolic_leaves(args[0]):
+        return len(args) > 1 or "outputs" in kwargs
+    return False
+
+
+def _take_tensors(args, kwargs, cls):
+    kwargs = dict(kwargs)
+    given = list(args)
+    inputs = given.pop(0) if given else kwargs.pop("inputs")
+    outputs = given.pop(0) if given else kwargs.pop("outputs")
+    if given:
+        kwargs.setdefault("name", given.pop(0))
+    if given:
+        raise errors.bad_type(f"{cls}(...)", "(inputs, outputs, name)", f"{len(args)} arguments")
+    return inputs, outputs, kwargs
+

@@ -1,0 +1,139 @@
+"""Sequential: a model that is a list of layers."""
+
+from stepfit.core import errors, symbolic
+from stepfit.layers import Function
+from stepfit.layers.input_layer import Input, InputLayer
+from stepfit.layers.layer import Layer
+from stepfit.models.graph import Graph
+from stepfit.models.model import Model
+
+
+class Sequential(Model):
+    """A linear stack of layers, each fed the output of the one before.
+
+    Args:
+        layers: list of layers, `Input`s, or plain functions of arrays (wrapped in
+            `layers.Function`).
+        trainable: whether the variables are updated in training.
+        name: name; default automatic.
+
+    Example:
+
+    >>> import numpy as np, stepfit as keras
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> model(np.ones((4, 3))).shape
+    (4, 2)
+    """
+
+    def __init__(self, layers=None, trainable=True, name=None):
+        super().__init__(trainable=trainable, name=name)
+        self._stack = []
+        self._tensor = None  # the symbolic output so far
+        self._source = None
+        for layer in layers or []:
+            self._append(layer)
+        self._finish()
+
+    def add(self, layer, rebuild=True):
+        """Append a layer.
+
+        Args:
+            layer: a layer, an `Input`, or a plain function of arrays.
+        """
+        self._append(layer)
+        if rebuild:
+            self._finish()
+
+    def pop(self, rebuild=True):
+        """Remove the last layer and return it."""
+        if not self._stack:
+            raise errors.StepfitValueError(f"{self._where()} pop: there is no layer to remove.")
+        layer = self._stack.pop()
+        if isinstance(layer, InputLayer):
+            self._source = self._tensor = None
+        elif self._source is not None:
+            self._tensor = self._source
+            for kept in self.layers:
+                self._tensor = kept(self._tensor)
+        self._finish()
+        return layer
+
+    def _append(self, layer):
+        if isinstance(layer, symbolic.KerasTensor):
+            layer = layer.node.operation
+        if not isinstance(layer, Layer):
+            if callable(layer) and not isinstance(layer, type):
+                layer = Function(layer)
+            else:
+                raise errors.bad_type(
+                    f"{self._where()} layers[{len(self._stack)}]", "a layer instance", layer,
+                    f"write {layer.__name__}(...)" if isinstance(layer, type) else None,
+                )  # fmt: skip
+        if any(layer.name == other.name for other in self._stack):
+            raise errors.bad_value(
+                f"{self._where()} layers", "names that differ", f"{layer.name!r} twice",
+                "pass name= to one of them",
+            )  # fmt: skip
+        if isinstance(layer, InputLayer):
+            if self._stack:
+                raise errors.bad_value(
+                    f"{self._where()} layers[{len(self._stack)}]", "an Input only at the start",
+                    f"{layer.name!r} after {self._stack[-1].name!r}",
+                )  # fmt: skip
+            self._source = self._tensor = layer.output
+        elif not self._stack and layer._input_shape_argument is not None:
+            source = Input(layer._input_shape_argument)
+            self._source, self._tensor = source, layer(source)
+        elif self._tensor is not None:
+            self._tensor = layer(self._tensor)
+        self._stack.append(layer)
+
+    def _finish(self):
+        """Have the graph be the one of the layers there are now."""
+        self._graph = None
+        self.built = False
+        if self._tensor is not None and self.layers:
+            self._graph = Graph(self._source, self._tensor, self._where())
+            self.built = True
+        self._changed()
+
+    @property
+    def layers(self):
+        """The layers, without the input."""
+        return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
+
+    def build(self, input_shape=None):
+        """Make every layer's variables for an input shape with the batch axis.
+
+        Args:
+            input_shape: tuple such as ``(None, 28, 28, 1)``.
+        """
+        self._build_chain(input_shape, None)
+
+    def _build_chain(self, input_shape, dtype):
+        if self._graph is not None:
+            return
+        if not self.layers:
+            raise errors.StepfitValueError(
+                f"{self._where()}: expected at least one layer, found none; use add(layer)."
+            )
+        if input_shape is None:
+            raise errors.bad_value(f"{self._where()} build(input_shape)", "a tuple", "None")
+        source = Input(batch_shape=input_shape, dtype=dtype)
+        tensor = source
+        for layer in self.layers:
+            tensor = layer(tensor)
+        self._source, self._tensor = source, tensor
+        self._finish()
+
+    def _call_build(self, shapes, arguments):
+        first = arguments.first
+        shape = shapes and next(iter(shapes.values()))
+        if not isinstance(shape, tuple) or (shape and isinstance(shape[0], tuple)):
+            raise errors.bad_value(f"{self._where()} inputs", "one array", errors.describe(first))
+        dtype = first.dtype if symbolic.is_symbolic(first) else first.dtype.name
+        self._build_chain((None, *shape[1:]), dtype)
+
+    def call(self, inputs, training=None, mask=None):
+        """Run the layers in order."""
+        return self._graph.run(inputs)

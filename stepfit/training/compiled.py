@@ -1,0 +1,261 @@
+"""What `compile` was given, resolved against a model's outputs: losses and metrics per output."""
+
+import jax
+import jax.numpy as jnp
+
+from stepfit import losses as losses_module
+from stepfit import metrics as metrics_module
+from stepfit.core import errors
+from stepfit.training.outputs import check_keys, outputs_of
+
+
+class CompiledLoss:
+    """The sum of the weighted losses of all outputs.
+
+    Args:
+        loss: name, `Loss`, callable, or a list or dict of these per output (None: no loss there).
+        loss_weights: number, or list or dict of numbers per output.
+        output_names: names of the outputs, where the model knows them.
+    """
+
+    def __init__(self, loss, loss_weights=None, output_names=None):
+        self.given, self.weights, self.output_names = loss, loss_weights, output_names
+        _validate(loss, "loss", losses_module.get)
+        self.terms = None  # list of (Output, loss function, weight)
+
+    def build(self, y_pred):
+        """Match the losses to the outputs (arrays or shapes)."""
+        outputs = outputs_of(y_pred, self.output_names)
+        loss = self.given
+        if isinstance(loss, (list, tuple)) and len(outputs) == 1 and not outputs[0].path:
+            check_keys(loss, outputs, "compile(loss)")
+            loss = loss[0]
+        if isinstance(loss, dict) and len(outputs) == 1 and not outputs[0].path:
+            loss = self._only(loss)
+        elif isinstance(loss, (dict, list, tuple)):
+            check_keys(loss, outputs, "compile(loss)")
+        weights = self.weights
+        if isinstance(weights, (list, tuple, dict)) and not outputs[0].path and len(weights) == 1:
+            weights = next(iter(weights.values())) if isinstance(weights, dict) else weights[0]
+        elif isinstance(weights, (list, tuple, dict)):
+            check_keys(weights, outputs, "compile(loss_weights)")
+        self.terms = []
+        for output in outputs:
+            one = output.pick(loss, "compile(loss)", broadcast=True)
+            weight = output.pick(weights, "compile(loss_weights)", broadcast=True)
+            if one is not None:
+                fn = losses_module.get(one)
+                self.terms.append((output, fn, None if weight is None else float(weight)))
+
+    def _only(self, loss):
+        names = self.output_names or []
+        if len(loss) != 1 or (names and next(iter(loss)) not in names):
+            known = names or ["(the one output)"]
+            raise errors.unknown_name("compile(loss)", "model output", next(iter(loss)), known)
+        return next(iter(loss.values()))
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        """Return the total loss, a scalar."""
+        if self.terms is None:
+            self.build(y_pred)
+        total = None
+        for output, fn, weight in self.terms:
+            value = self.term(output, fn, y_true, y_pred, sample_weight)
+            if weight is not None:
+                value = value * weight
+            total = value if total is None else total + value
+        return total
+
+    def term(self, output, fn, y_true, y_pred, sample_weight=None):
+        """Return the loss of one output, a scalar."""
+        target = _unwrap(output.pick(y_true, "y"), output)
+        prediction = output.select(y_pred)
+        if target is None:
+            name = f" for output {output.name!r}" if output.name else ""
+            raise errors.bad_value(
+                "y", f"targets{name}, because compile() was given a loss", "None",
+                "pass y, or override compute_loss",
+            )  # fmt: skip
+        weight = _unwrap(output.pick(sample_weight, "sample_weight", broadcast=True), output)
+        value = fn(target, prediction) if weight is None else _weighted(
+            fn, target, prediction, weight)  # fmt: skip
+        if value is None:
+            label = getattr(fn, "__name__", getattr(fn, "name", "loss"))
+            raise errors.bad_value(
+                f"loss function {label!r}", "a scalar or one value per sample", "None",
+                "end it with a return statement",
+            )  # fmt: skip
+        return value if jnp.ndim(value) == 0 else jnp.mean(value)
+
+    def trackers(self):
+        """Return a metric per output for its own loss, where there is more than one."""
+        if self.terms is None or len(self.terms) < 2:
+            return []
+        return [OutputLoss(self, output, fn) for output, fn, _ in self.terms]
+
+
+def _weighted(fn, target, prediction, weight):
+    if isinstance(fn, losses_module.Loss):
+        return fn(target, prediction, sample_weight=weight)
+    return losses_module.LossFunctionWrapper(fn, name=getattr(fn, "__name__", "loss"))(
+        target, prediction, sample_weight=weight
+    )
+
+
+def _unwrap(tree, output):
+    """A model with one output may be given its targets in a list or dict of one."""
+    if not output.path and isinstance(tree, (list, tuple)) and len(tree) == 1:
+        return tree[0]
+    if not output.path and isinstance(tree, dict) and len(tree) == 1:
+        return next(iter(tree.values()))
+    return tree
+
+
+class OutputLoss(metrics_module.Mean):
+    """The mean of one output's loss; takes the whole model's targets and outputs."""
+
+    def __init__(self, compiled, output, fn):
+        super().__init__(name=f"{output.name}_loss")
+        self._untracked_term = (compiled, output, fn)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Add one batch."""
+        compiled, output, fn = self._untracked_term
+        value = compiled.term(output, fn, y_true, y_pred, sample_weight)
+        return super().update_state(value, sample_weight=_batch_size(output.select(y_pred)))
+
+
+class OutputMetric(metrics_module.Metric):
+    """A metric of one output among several; takes the whole model's targets and outputs."""
+
+    def __init__(self, metric, output):
+        super().__init__(name=f"{output.name}_{metric.name}")
+        self.metric, self._untracked_output = metric, output
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Add one batch."""
+        output = self._untracked_output
+        weight = output.pick(sample_weight, "sample_weight", broadcast=True)
+        self.metric.update_state(
+            output.pick(y_true, "y"), output.select(y_pred), sample_weight=weight
+        )
+
+    def result(self):
+        """Return the metric's value."""
+        return self.metric.result()
+
+    def reset_state(self):
+        """Start over."""
+        self.metric.reset_state()
+
+
+class CompiledMetrics:
+    """The metrics given to `compile`, one list for each output.
+
+    Args:
+        metrics: list of names, `Metric`s or callables; per output, a list of lists or a dict.
+        weighted: the same, for metrics that take the sample weights.
+        output_names: names of the outputs, where the model knows them.
+    """
+
+    def __init__(self, metrics, weighted, output_names=None):
+        self.given = {"metrics": metrics, "weighted_metrics": weighted}
+        self.output_names = output_names
+        for argument, value in self.given.items():
+            _validate(value, argument, _check_metric)
+        self.metrics, self.weighted = None, None
+
+    def build(self, y_true, y_pred):
+        """Match the metrics to the outputs (arrays or shapes)."""
+        outputs = outputs_of(y_pred, self.output_names)
+        built = {}
+        for argument, value in self.given.items():
+            built[argument] = [
+                metric for output in outputs
+                for metric in self._for_output(argument, value, output, outputs, y_true, y_pred)
+            ]  # fmt: skip
+        self.metrics, self.weighted = built["metrics"], built["weighted_metrics"]
+        _distinct_names(self.metrics + self.weighted)
+
+    def _for_output(self, argument, value, output, outputs, y_true, y_pred):
+        where = f"compile({argument})"
+        if value is None:
+            return []
+        if output.path:
+            check_keys(value, outputs, where)
+            value = output.pick(value, where, broadcast=True)
+        elif isinstance(value, dict):
+            if len(value) != 1:
+                check_keys(value, outputs, where)
+            value = next(iter(value.values()))
+        value = value if isinstance(value, (list, tuple)) else [value]
+        flat = [m for v in value for m in (v if isinstance(v, (list, tuple)) else [v])]
+        target = _unwrap(output.pick(y_true, "y"), output)
+        made = [_metric(m, target, output.select(y_pred), where) for m in flat if m is not None]
+        return made if not output.name else [OutputMetric(m, output) for m in made]
+
+    @property
+    def all(self):
+        """Every metric, once built."""
+        return [] if self.metrics is None else self.metrics + self.weighted
+
+    def update(self, y_true, y_pred, sample_weight=None):
+        """Add one batch to every metric."""
+        if self.metrics is None:
+            self.build(y_true, y_pred)
+        for metric in self.metrics:
+            metric.update_state(_plain(y_true), y_pred)
+        for metric in self.weighted:
+            metric.update_state(_plain(y_true), y_pred, sample_weight=sample_weight)
+
+
+def _plain(y):
+    return y[0] if isinstance(y, (list, tuple)) and len(y) == 1 else y
+
+
+_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
+
+
+def _check_metric(identifier):
+    if not (isinstance(identifier, str) and identifier.lower() in _BY_SHAPE):
+        metrics_module.get(identifier)
+
+
+def _metric(identifier, y_true, y_pred, where):
+    """Return the metric for a name, an instance or a function, named as the user wrote it."""
+    if isinstance(identifier, metrics_module.Metric):
+        return identifier
+    if y_true is None:
+        raise errors.bad_value(
+            where, f"targets for the metric {errors.describe(identifier)}", "y=None", "pass y"
+        )
+    return metrics_module.resolve(identifier, tuple(y_true.shape), tuple(y_pred.shape))
+
+
+def _distinct_names(metrics):
+    seen = {}
+    for metric in metrics:
+        if seen.setdefault(metric.name, metric) is not metric:
+            raise errors.bad_value(
+                "compile(metrics)", "metrics with different names", f"{metric.name!r} twice",
+                "pass name= to one of them",
+            )  # fmt: skip
+
+
+def _validate(tree, argument, get):
+    """Resolve every identifier once, so that a typo is an error of `compile` itself."""
+    if tree is None:
+        return
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            _validate(value, f"{argument}[{key!r}]", get)
+    elif isinstance(tree, (list, tuple)):
+        for value in tree:
+            _validate(value, argument, get)
+    else:
+        get(tree)
+
+
+def _batch_size(tree):
+    leaves = jax.tree.leaves(tree)
+    return leaves[0].shape[0] if leaves and leaves[0].ndim else 1

@@ -1,0 +1,74 @@
+"""Checks of the arguments that say how data is cut into batches."""
+
+import math
+import numbers
+
+import numpy as np
+
+from stepfit.core import errors
+
+
+def positive_int(value, argument, fix, optional=True):
+    """Return `value` as a positive int (None stays None where `optional`)."""
+    if value is None and optional:
+        return None
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise errors.bad_type(argument, "a positive integer", errors.describe(value), fix)
+    if value < 1:
+        raise errors.bad_value(argument, "a positive integer", repr(int(value)), fix)
+    return int(value)
+
+
+def batch_size(value):
+    """Return a checked `batch_size` (None: not given)."""
+    return positive_int(value, "batch_size", "pass the number of rows of a batch, such as 32")
+
+
+def steps(value, argument="steps_per_epoch"):
+    """Return a checked number of steps (None: not given)."""
+    return positive_int(value, argument, "leave it out to use all the data")
+
+
+def shuffle(value):
+    """Return a checked `shuffle`: True, False or "batch"."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if value == "batch" and isinstance(value, str):
+        return value
+    raise errors.bad_value("shuffle", "True, False or 'batch'", errors.describe(value))
+
+
+def fraction(value, argument):
+    """Return a checked number between 0 and 1, both excluded."""
+    fix = "0.2 keeps the last 20 % of the samples"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise errors.bad_type(argument, "a number between 0 and 1", errors.describe(value), fix)
+    if not 0 < value < 1:
+        raise errors.bad_value(argument, "a number between 0 and 1", repr(float(value)), fix)
+    return float(value)
+
+
+def class_weight(value):
+    """Return a checked `class_weight` as a dict from int to float (None stays None)."""
+    if value is None:
+        return None
+    where, expected = "class_weight", "a dict from class index to weight"
+    if not isinstance(value, dict):
+        fix = "turn a list w into dict(enumerate(w))"
+        raise errors.bad_type(where, expected, errors.describe(value), fix)
+    if not value:
+        raise errors.bad_value(where, expected, "an empty dict", "leave it out for no weights")
+    checked = {}
+    for key, weight in value.items():
+        if isinstance(key, bool) or not isinstance(key, numbers.Real) or key != int(key):
+            fix = "use the integer that stands for the class in y"
+            raise errors.bad_type(where, "integers as keys", f"the key {key!r}", fix)
+        place = f"class_weight[{int(key)}]"
+        try:
+            number = float(weight)
+        except (TypeError, ValueError):
+            raise errors.bad_type(place, "a number", errors.describe(weight)) from None
+        if not math.isfinite(number) or number < 0:
+            raise errors.bad_value(place, "a finite number of at least 0", repr(number))
+        checked[int(key)] = number
+    return checked

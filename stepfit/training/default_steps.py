@@ -1,0 +1,118 @@
+"""The steps that a model has unless it gives its own."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+
+from stepfit.core import errors
+from stepfit.core import scope as scopes
+from stepfit.training.gradients import value_and_grad
+from stepfit.training.state import PARTS, TrainState
+from stepfit.utils import unpack_x_y_sample_weight
+
+
+def serves_both_styles(step):
+    """Make a stateful step ``(self, data)`` answer ``(self, state, data)`` too, for `super()`."""
+    kind = step.__name__.removesuffix("_step")
+
+    def both(self, *args):
+        if len(args) == 1:
+            return step(self, args[0])
+        if len(args) != 2:
+            raise errors.bad_type(
+                f"{step.__name__}(...)", "the arguments (state, data) or (data)",
+                f"{len(args)} arguments",
+            )  # fmt: skip
+        return _statelessly(self, kind, step, *args)
+
+    both.__name__, both.__doc__, both.__qualname__ = step.__name__, step.__doc__, step.__qualname__
+    both._serves_both_styles = True
+    return both
+
+
+def _statelessly(model, kind, step, state, data):
+    parts = [model._state_part(name) for name in PARTS[kind]]
+    pairs = []
+    for name, variables, values in zip(PARTS[kind], parts, state, strict=True):
+        if len(variables) != len(values):
+            raise errors.bad_value(
+                f"super().{kind}_step(state, data) {name}", f"{len(variables)} values",
+                f"{len(values)}",
+            )  # fmt: skip
+        pairs += zip(variables, values, strict=True)
+    with scopes.Scope(pairs, collect_losses=True) as scope:
+        result = step(model, data)
+    outer = scopes.current_scope()
+    listed = {id(v) for v, _ in pairs}
+    for key, v in scope.variables.items():
+        if key not in listed and outer is not None:
+            v.assign(scope.values[key])
+    new = [[scope.get_current_value(v) for v in variables] for variables in parts]
+    if isinstance(state, TrainState):
+        return result, TrainState(state._layout, *new)
+    return result, tuple(new)
+
+
+def forward(model, x, training):
+    """Call the model, with `training` where its call takes it."""
+    parameters = inspect.signature(model.call).parameters
+    takes = "training" in parameters or any(
+        p.kind is p.VAR_KEYWORD for p in parameters.values()
+    )
+    return model(x, training=training) if takes else model(x)
+
+
+def batch_size(x):
+    """Return the number of samples in a batch."""
+    leaves = jax.tree.leaves(x)
+    return leaves[0].shape[0] if leaves and jnp.ndim(leaves[0]) else 1
+
+
+@serves_both_styles
+def train_step(self, data):
+    """Run one batch: forward, loss, gradients, update, metrics.
+
+    Overridden as ``train_step(self, state, data)``, returning ``(logs, state)``, or as
+    ``train_step(self, data)``, returning logs; `super().train_step(...)` works in both.
+    """
+    x, y, sample_weight = unpack_x_y_sample_weight(data)
+    optimizer = self._require_optimizer()
+
+    def compute():
+        y_pred = forward(self, x, training=True)
+        loss = self.compute_loss(
+            x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
+        )
+        return optimizer.scale_loss(loss), (loss, y_pred)
+
+    variables = self.trainable_variables
+    (_, (loss, y_pred)), gradients = value_and_grad(compute, variables)()
+    optimizer.apply(gradients, variables)
+    self._loss_tracker.update_state(loss, sample_weight=batch_size(x))
+    return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+
+@serves_both_styles
+def test_step(self, data):
+    """Evaluate one batch: forward, loss, metrics.
+
+    Overridden as ``test_step(self, state, data)``, returning ``(logs, state)``, or as
+    ``test_step(self, data)``, returning logs.
+    """
+    x, y, sample_weight = unpack_x_y_sample_weight(data)
+    y_pred = forward(self, x, training=False)
+    loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
+    self._loss_tracker.update_state(loss, sample_weight=batch_size(x))
+    return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+
+@serves_both_styles
+def predict_step(self, data):
+    """Run the model forward on one batch.
+
+    Overridden as ``predict_step(self, state, data)``, returning ``(outputs, state)``, or as
+    ``predict_step(self, data)``, returning outputs.
+    """
+    x, _, _ = unpack_x_y_sample_weight(data)
+    return forward(self, x, training=False)

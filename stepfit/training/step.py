@@ -1,0 +1,248 @@
+"""A model's step as one pure function of its state, whichever way the user wrote it.
+
+*Stateless*: ``train_step(self, state, data)`` returns ``(logs, state)``.
+*Stateful*: ``train_step(self, data)`` returns logs and works by side effect (GradientTape style).
+
+Both run inside one scope that maps every Variable of the model to its traced value. A stateful step
+leaves its results in the scope. A stateless step returns them; what it assigned besides
+(`metric.update_state`, `variable.assign`, `optimizer.apply`) is in the scope and is merged in. So
+both become the same function ``(values, batch) -> (logs, values)``.
+"""
+
+import collections
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stepfit.core import errors, scope
+from stepfit.training.state import PARTS, TrainState
+
+_RETURNS = {
+    "train": "(logs, (trainable, non_trainable, optimizer, metrics))",
+    "test": "(logs, (trainable, non_trainable, metrics))",
+    "predict": "(outputs, non_trainable)",
+}
+
+
+def is_stateless(method):
+    """Say whether a step method takes ``(state, data)`` rather than ``(data)``."""
+    if getattr(method, "_serves_both_styles", False):
+        return False
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = [p for p in inspect.signature(method).parameters.values() if p.kind in kinds]
+    required = [p for p in parameters if p.default is p.empty]
+    if len(required) > 2 or not parameters:
+        names = ", ".join(p.name for p in parameters)
+        raise errors.bad_type(
+            f"{method.__qualname__}", "the arguments (self, state, data) or (self, data)",
+            f"(self, {names})" if names else "(self)",
+        )  # fmt: skip
+    return len(required) == 2 or (len(parameters) == 2 and parameters[0].name == "state")
+
+
+class Step:
+    """The pure function of one kind of step.
+
+    Args:
+        model: the model whose `train_step`, `test_step` or `predict_step` it is.
+        kind: "train", "test" or "predict".
+        layout: the `Layout` of the state.
+    """
+
+    def __init__(self, model, kind, layout):
+        self.model, self.kind, self.layout = model, kind, layout
+        self.method = getattr(model, f"{kind}_step")
+        self.stateless = is_stateless(self.method)
+        self.name = f"{type(model).__name__}.{kind}_step"
+        self.traces = 0
+        self.guests = []  # Variables met in the last trace that the layout does not hold
+
+    def __call__(self, values, batch):
+        """Run the step: ``(values of layout.variables, batch) -> (logs or outputs, values)``."""
+        self.traces += 1
+        variables = self.layout.variables
+        with scope.Scope(zip(variables, values, strict=True), collect_losses=True) as s:
+            s.reduced_updates = {}
+            given = {id(v): s.values[id(v)] for v in variables}
+            try:
+                result = self._run(s, given, batch)
+            except Exception as e:
+                self._explain(e, batch)
+                raise
+            if self.kind != "predict":
+                result = self._settle_logs(s, given, result)
+        self.guests = [v for v in s.guests.values() if id(v) not in given]
+        new, seen = [], set()
+        for v in variables:
+            value = s.values[id(v)]
+            if id(value) in seen:  # one buffer cannot be donated twice
+                value = jnp.array(value)
+            seen.add(id(value))
+            new.append(value)
+        return result, new
+
+    def _run(self, s, given, batch):
+        if not self.stateless:
+            return self.method(batch)
+        state = self.layout.state(lambda v: given[id(v)])
+        returned = self.method(state, batch)
+        if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+            raise self._wrong("", _RETURNS[self.kind], errors.describe(returned))
+        result, new_state = returned
+        self._merge(s, given, new_state)
+        return result
+
+    # -- the state that a stateless step returned ----------------------------------------------
+
+    def _merge(self, s, given, new_state):
+        for name, values in self._parts_of(new_state).items():
+            variables = self.layout.parts[name]
+            where = f"element {list(self.layout.parts).index(name)} {_short(name)!r}"
+            if not isinstance(values, (list, tuple)):
+                raise self._wrong(where, f"a list of {len(variables)} arrays",
+                                  errors.describe(values))  # fmt: skip
+            if len(values) != len(variables):
+                raise self._wrong(where, f"{len(variables)} leaves", f"{len(values)}")
+            for index, (v, value) in enumerate(zip(variables, values, strict=True)):
+                self._merge_one(s, given, v, value, f"{where}[{index}]")
+
+    def _merge_one(self, s, given, v, value, where):
+        before, assigned = given[id(v)], s.values[id(v)]
+        if value is before or value is assigned:
+            return  # untouched, or read back after a stateful call: the scope has the last word
+        shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+        if isinstance(value, (int, float)):
+            value = jnp.asarray(value, v.dtype)
+            shape, dtype = value.shape, value.dtype
+        if shape is None or tuple(shape) != v.shape:
+            raise self._wrong(where, f"shape {v.shape}, for {v.path!r}", errors.describe(value))
+        if np.dtype(dtype).kind != np.dtype(v.dtype).kind and {
+            jnp.issubdtype(dtype, jnp.floating), jnp.issubdtype(v.dtype, jnp.floating)
+        } != {True}:  # fmt: skip
+            raise self._wrong(where, f"dtype {v.dtype}, for {v.path!r}", errors.describe(value))
+        if assigned is not before:
+            raise errors.StepfitValueError(
+                f"{self.name}: expected {v.path!r} to be updated once, found it both assigned in "
+                "the step and returned with another value in the state; do one of the two."
+            )
+        s.bind(v, value)
+
+    def _parts_of(self, new_state):
+        names = list(self.layout.parts)
+        if isinstance(new_state, TrainState):
+            return dict(zip(names, new_state, strict=True))
+        if self.kind == "predict" and isinstance(new_state, list):
+            return {"non_trainable_variables": new_state}
+        if not isinstance(new_state, (tuple, list)) or len(new_state) != len(names):
+            if self.kind == "predict" and isinstance(new_state, tuple):
+                return {"non_trainable_variables": new_state}
+            found = errors.describe(new_state)
+            raise self._wrong("", _RETURNS[self.kind], f"a state that is {found}")
+        return dict(zip(names, new_state, strict=True))
+
+    def _wrong(self, where, expected, found):
+        if where:
+            text = f"{self.name} must return {_RETURNS[self.kind]}; {where} has {found}, expected "
+            return errors.StepfitValueError(text + expected + ".")
+        return errors.StepfitValueError(f"{self.name} must return {expected}, found {found}.")
+
+    # -- logs ------------------------------------------------------------------------------------
+
+    def _settle_logs(self, s, given, logs):
+        if not isinstance(logs, dict):
+            logs = self._logs_from_metrics(logs)
+        flat = collections.OrderedDict()
+        for key, value in logs.items():
+            if isinstance(value, dict):
+                flat.update(value)
+            else:
+                flat[key] = value
+        for key, value in flat.items():
+            value = _as_scalar(value)
+            if value is None:
+                raise errors.bad_value(
+                    f"{self.name} logs[{key!r}]", "a scalar", errors.describe(flat[key]),
+                    "reduce it, with jnp.mean for example",
+                )  # fmt: skip
+            flat[key] = self._through_tracker(s, given, key, value)
+        return flat
+
+    def _through_tracker(self, s, given, key, value):
+        """Average a raw log with the tracker of its name, where the step left that alone."""
+        for metric in self.model.metrics:
+            if metric.name != key or any(id(v) not in given for v in metric.variables):
+                continue
+            touched = any(s.values[id(v)] is not given[id(v)] for v in metric.variables)
+            if touched or not metric.variables:
+                return value
+            if type(metric).__name__ != "Mean":
+                result = metric.result()
+                if result is value or isinstance(result, dict):
+                    return value
+                raise errors.bad_value(
+                    f"{self.name} logs[{key!r}]",
+                    f"the result of the metric {key!r}, updated in the step",
+                    "a value beside a metric of that name which was not updated",
+                    f"call its update_state, or name the log otherwise than {key!r}",
+                )  # fmt: skip
+            metric.update_state(value)
+            return metric.result()
+        return value
+
+    def _logs_from_metrics(self, logs):
+        if _as_scalar(logs) is None:
+            fix = "return {name: scalar}"
+            raise errors.bad_value(f"{self.name} logs", "a dict of scalars",
+                                   errors.describe(logs), fix)  # fmt: skip
+        import warnings
+
+        warnings.warn(
+            f"{self.name} logs: expected a dict of scalars, found one scalar; the results of the "
+            "model's metrics are reported in its place. Write `logs[metric.name] = ...`.",
+            stacklevel=2,
+        )
+        return self.model.get_metrics_result()
+
+    # -- errors ------------------------------------------------------------------------------------
+
+    def _explain(self, e, batch):
+        """Add what the user needs to know to an error raised in their step."""
+        text = str(e)
+        if isinstance(e, ValueError) and "unpack" in text and isinstance(batch, tuple):
+            names = ["x", "y", "sample_weight"][: len(batch)]
+            e.add_note(
+                f"In {self.name}: data is the tuple ({', '.join(names)}), of {len(batch)} "
+                "elements, because that is what fit() was given; write "
+                "`x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)`."
+            )
+        elif isinstance(e, jax.errors.ConcretizationTypeError):
+            e.add_note(
+                f"In {self.name}, which is compiled: Python `if`, float() and int() need values, "
+                "and a step has only traced ones. Use stepfit.ops.where or stepfit.ops.cond, or "
+                "compile(run_eagerly=True) while you look for a mistake."
+            )
+        elif isinstance(e, TypeError) and "value_and_grad" in text and "scalar" in text:
+            e.add_note(
+                f"In {self.name}: the function differentiated must return one scalar, or "
+                "(scalar, aux) with has_aux=True."
+            )
+
+
+def _short(name):
+    return name.removesuffix("_variables")
+
+
+def _as_scalar(value):
+    value = getattr(value, "value", value)  # a Variable is its value
+    if isinstance(value, (bool, int, float, np.generic)):
+        return jnp.asarray(value)
+    if isinstance(value, (jax.Array, np.ndarray)) and value.size == 1 and value.ndim <= 1:
+        return jnp.reshape(value, ())
+    return None
+
+
+def parts_for(kind):
+    """Return the names of the parts of a state."""
+    return PARTS[kind]

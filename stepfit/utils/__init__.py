@@ -1,0 +1,25 @@
+"""Helpers around training: labels, seeds, packing of data, downloads, and the progress bar."""
+
+from stepfit.utils.console import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
+from stepfit.utils.get_file import get_file
+from stepfit.utils.numerical import normalize, to_categorical
+from stepfit.utils.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from stepfit.utils.progbar import Progbar
+from stepfit.utils.seeds import set_random_seed
+
+__all__ = [
+    "Progbar",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
+    "get_file",
+    "is_interactive_logging_enabled",
+    "normalize",
+    "pack_x_y_sample_weight",
+    "set_random_seed",
+    "to_categorical",
+    "unpack_x_y_sample_weight",
+]

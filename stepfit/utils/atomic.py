@@ -1,0 +1,66 @@
+"""Files that are there in full or not at all: write beside, flush to disk, rename."""
+
+import contextlib
+import os
+import pathlib
+import tempfile
+import time
+
+_STALE_SECONDS = 600
+_SUFFIX = ".part"
+
+
+@contextlib.contextmanager
+def atomic_write(path, mode="wb", **open_arguments):
+    """Open a file that takes the place of `path` once the block has ended without an error.
+
+    Args:
+        path: the final path; its folder is made if missing.
+        mode: "wb" or "w".
+        open_arguments: passed on to `open`, such as `newline` and `encoding`.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_stale_parts(path)
+    handle, part = tempfile.mkstemp(_SUFFIX, f".{path.name}.", path.parent)
+    try:
+        with open(handle, mode, **open_arguments) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(part, 0o666 & ~_umask())
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(part)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder):
+    """Make a rename in `folder` survive a power cut, where the system allows it."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def remove_stale_parts(path):
+    """Remove what a killed process left beside `path`."""
+    now = time.time()
+    for part in path.parent.glob(f".{_escape(path.name)}.*{_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            if now - part.stat().st_mtime > _STALE_SECONDS:
+                part.unlink()
+
+
+def _escape(name):
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

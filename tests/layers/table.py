@@ -1,0 +1,190 @@
+"""One row per layer configuration: what to construct, and the shapes to call it on."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A layer configuration and its inputs.
+
+    `shapes` holds one shape, or a list of shapes for layers that take several inputs. `integers`
+    is the upper bound of integer inputs. `train` says that the output in training differs from
+    inference and is deterministic. `random` says that training draws random numbers.
+    """
+
+    cls: str
+    kwargs: dict
+    shapes: tuple | list
+    integers: int | None = None
+    train: bool = False
+    random: bool = False
+
+    @property
+    def id(self):
+        text = ",".join(f"{k}={v}" for k, v in self.kwargs.items())
+        return f"{self.cls}({text})".replace(" ", "")
+
+
+def row(cls, shapes, integers=None, train=False, random=False, **kwargs):
+    return Row(cls, kwargs, shapes, integers, train, random)
+
+
+SEQ, IMG, VOL = (2, 7, 4), (2, 6, 5, 4), (1, 4, 5, 4, 2)
+SEQ_FIRST, IMG_FIRST = (2, 4, 7), (2, 4, 6, 5)
+
+CORE = [
+    row("Dense", (3, 5), units=4),
+    row("Dense", (3, 2, 5), units=4, activation="relu", use_bias=False),
+    row("Dense", (3, 5), units=2, kernel_regularizer="l2", bias_initializer="ones",
+        activity_regularizer="l1"),
+    row("Embedding", (2, 6), integers=9, input_dim=9, output_dim=3),
+    row("Embedding", (2, 6), integers=9, input_dim=9, output_dim=3, mask_zero=True),
+    row("Activation", (3, 5), activation="tanh"),
+    row("Activation", (3, 5), activation="softmax"),
+    row("Identity", (3, 5)),
+    row("Masking", SEQ, mask_value=0.0),
+    row("Rescaling", IMG, scale=1 / 255, offset=-1.0),
+    row("Rescaling", IMG, scale=[1.0, 2.0, 3.0, 4.0], offset=0.5),
+]  # fmt: skip
+
+ACTIVATION = [
+    row("LeakyReLU", (3, 5)),
+    row("LeakyReLU", (3, 5), negative_slope=0.1),
+    row("ReLU", (3, 5)),
+    row("ReLU", (3, 5), max_value=1.0, negative_slope=0.2, threshold=0.1),
+    row("ReLU", (3, 5), threshold=0.5),
+    row("ELU", (3, 5), alpha=0.7),
+    row("PReLU", (3, 5), alpha_initializer="ones"),
+    row("PReLU", IMG, shared_axes=[1, 2]),
+    row("Softmax", (3, 5)),
+    row("Softmax", (3, 4, 5), axis=1),
+    row("Softmax", (3, 4, 5), axis=[1, 2]),
+]
+
+RESHAPE = [
+    row("Flatten", IMG),
+    row("Flatten", (4,)),
+    row("Flatten", IMG, data_format="channels_first"),
+    row("Reshape", (2, 6), target_shape=(3, 2)),
+    row("Reshape", (2, 6, 2), target_shape=(-1, 4)),
+    row("Permute", SEQ, dims=(2, 1)),
+    row("RepeatVector", (3, 5), n=3),
+    row("ZeroPadding1D", SEQ, padding=2),
+    row("ZeroPadding1D", SEQ_FIRST, padding=(1, 2), data_format="channels_first"),
+    row("ZeroPadding2D", IMG),
+    row("ZeroPadding2D", IMG, padding=((1, 0), (2, 3))),
+    row("ZeroPadding2D", IMG_FIRST, padding=(1, 2), data_format="channels_first"),
+    row("ZeroPadding3D", VOL, padding=(1, 0, 2)),
+    row("Cropping1D", SEQ, cropping=(1, 2)),
+    row("Cropping2D", IMG, cropping=((1, 0), (2, 1))),
+    row("Cropping2D", IMG_FIRST, cropping=1, data_format="channels_first"),
+    row("Cropping3D", VOL, cropping=((1, 0), (1, 2), (0, 1))),
+    row("UpSampling1D", SEQ, size=3),
+    row("UpSampling2D", IMG, size=(2, 3)),
+    row("UpSampling2D", IMG, size=2, interpolation="bilinear"),
+    row("UpSampling2D", IMG_FIRST, size=2, interpolation="bicubic", data_format="channels_first"),
+    row("UpSampling2D", IMG, size=2, interpolation="lanczos3"),
+    row("UpSampling3D", VOL, size=(1, 2, 2)),
+]
+
+CONV = [
+    row("Conv1D", SEQ, filters=3, kernel_size=3),
+    row("Conv1D", SEQ, filters=3, kernel_size=3, padding="causal", dilation_rate=2),
+    row("Conv1D", SEQ, filters=4, kernel_size=2, strides=2, padding="same", groups=2),
+    row("Conv1D", SEQ_FIRST, filters=3, kernel_size=3, padding="causal",
+        data_format="channels_first"),
+    row("Conv2D", IMG, filters=3, kernel_size=3),
+    row("Conv2D", IMG, filters=3, kernel_size=(2, 3), strides=2, padding="same",
+        activation="relu"),
+    row("Conv2D", IMG, filters=4, kernel_size=2, groups=2, use_bias=False),
+    row("Conv2D", IMG, filters=3, kernel_size=2, dilation_rate=(2, 1), padding="same"),
+    row("Conv2D", IMG_FIRST, filters=3, kernel_size=2, data_format="channels_first"),
+    row("Conv3D", VOL, filters=3, kernel_size=2, padding="same", strides=(1, 2, 1)),
+    row("Conv1DTranspose", SEQ, filters=3, kernel_size=3, strides=2),
+    row("Conv1DTranspose", SEQ, filters=3, kernel_size=2, strides=3, padding="same"),
+    row("Conv1DTranspose", SEQ, filters=3, kernel_size=3, strides=2, output_padding=1),
+    row("Conv2DTranspose", IMG, filters=3, kernel_size=3, strides=2, padding="same"),
+    row("Conv2DTranspose", IMG, filters=3, kernel_size=(2, 5), strides=3, padding="same",
+        output_padding=(1, 2)),
+    row("Conv2DTranspose", IMG, filters=3, kernel_size=2, dilation_rate=2, use_bias=False),
+    row("Conv2DTranspose", IMG, filters=3, kernel_size=4, strides=2, padding="same",
+        output_padding=0),
+    row("Conv2DTranspose", IMG_FIRST, filters=2, kernel_size=2, strides=3,
+        data_format="channels_first"),
+    row("Conv3DTranspose", VOL, filters=2, kernel_size=2, strides=2, padding="same"),
+    row("DepthwiseConv1D", SEQ, kernel_size=3, depth_multiplier=2),
+    row("DepthwiseConv2D", IMG, kernel_size=3, strides=2, padding="same", activation="tanh"),
+    row("DepthwiseConv2D", IMG_FIRST, kernel_size=2, depth_multiplier=2,
+        data_format="channels_first"),
+    row("SeparableConv1D", SEQ, filters=3, kernel_size=3, padding="same"),
+    row("SeparableConv2D", IMG, filters=3, kernel_size=2, depth_multiplier=2),
+    row("SeparableConv2D", IMG, filters=3, kernel_size=2, dilation_rate=2, use_bias=False),
+]  # fmt: skip
+
+POOLING = [
+    row("MaxPooling1D", SEQ),
+    row("MaxPooling1D", SEQ, pool_size=3, strides=2, padding="same"),
+    row("MaxPooling2D", IMG),
+    row("MaxPooling2D", IMG_FIRST, pool_size=(2, 3), strides=1, data_format="channels_first"),
+    row("MaxPooling3D", VOL),
+    row("AveragePooling1D", SEQ, pool_size=2),
+    row("AveragePooling2D", IMG, pool_size=3, strides=2, padding="same"),
+    row("AveragePooling2D", IMG_FIRST, pool_size=2, padding="same", data_format="channels_first"),
+    row("AveragePooling3D", VOL, pool_size=2),
+    row("GlobalMaxPooling1D", SEQ),
+    row("GlobalMaxPooling2D", IMG, keepdims=True),
+    row("GlobalMaxPooling3D", VOL),
+    row("GlobalAveragePooling1D", SEQ),
+    row("GlobalAveragePooling1D", SEQ_FIRST, data_format="channels_first", keepdims=True),
+    row("GlobalAveragePooling2D", IMG),
+    row("GlobalAveragePooling2D", IMG_FIRST, data_format="channels_first"),
+    row("GlobalAveragePooling3D", VOL),
+]
+
+NORMALIZATION = [
+    row("BatchNormalization", (6, 5), train=True),
+    row("BatchNormalization", IMG, train=True, momentum=0.9, epsilon=1e-2, scale=False),
+    row("BatchNormalization", IMG_FIRST, train=True, axis=1, center=False),
+    row("BatchNormalization", IMG, train=True, trainable=False),
+    row("LayerNormalization", (6, 5)),
+    row("LayerNormalization", IMG, axis=[1, 2], epsilon=1e-2),
+    row("LayerNormalization", SEQ, scale=False, center=False),
+    row("GroupNormalization", IMG, groups=2),
+    row("GroupNormalization", IMG_FIRST, groups=-1, axis=1, scale=False),
+    row("RMSNormalization", SEQ),
+    row("UnitNormalization", SEQ),
+    row("UnitNormalization", SEQ, axis=[1, 2]),
+]
+
+REGULARIZATION = [
+    row("Dropout", SEQ, random=True, rate=0.4, seed=3),
+    row("Dropout", SEQ, random=True, rate=0.4, seed=3, noise_shape=(None, 1, None)),
+    row("Dropout", SEQ, train=True, rate=0),
+    row("SpatialDropout1D", SEQ, random=True, rate=0.4, seed=3),
+    row("SpatialDropout2D", IMG, random=True, rate=0.4, seed=3, data_format="channels_last"),
+    row("SpatialDropout3D", VOL, random=True, rate=0.4, seed=3),
+    row("GaussianNoise", SEQ, random=True, stddev=0.4, seed=3),
+    row("GaussianDropout", SEQ, random=True, rate=0.4, seed=3),
+    row("AlphaDropout", SEQ, random=True, rate=0.4, seed=3),
+    row("ActivityRegularization", SEQ, l1=0.1, l2=0.2),
+]
+
+MERGING = [
+    row("Add", [SEQ, SEQ, SEQ]),
+    row("Add", [(2, 7, 4), (2, 1, 4)]),
+    row("Add", [(2, 7, 4), (2, 4)]),
+    row("Subtract", [SEQ, SEQ]),
+    row("Multiply", [SEQ, SEQ]),
+    row("Average", [SEQ, SEQ, SEQ]),
+    row("Maximum", [SEQ, SEQ]),
+    row("Minimum", [SEQ, SEQ]),
+    row("Concatenate", [SEQ, (2, 7, 3)]),
+    row("Concatenate", [SEQ, (2, 3, 4)], axis=1),
+    row("Dot", [(3, 5), (3, 5)], axes=1),
+    row("Dot", [(2, 3, 5), (2, 6, 3)], axes=(1, 2)),
+    row("Dot", [(2, 3, 5), (2, 5)], axes=-1, normalize=True),
+]
+
+ROWS = [
+    *CORE, *ACTIVATION, *RESHAPE, *CONV, *POOLING, *NORMALIZATION, *REGULARIZATION, *MERGING,
+]  # fmt: skip

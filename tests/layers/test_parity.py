@@ -1,0 +1,211 @@
+"""Every row of the table against real Keras, and against what every layer must do."""
+
+import functools
+import inspect
+import json
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+
+from stepfit import layers
+from stepfit.core import registry
+from tests.layers.table import ROWS
+
+BY_ID = {row.id: row for row in ROWS}
+each_row = pytest.mark.parametrize("row_id", list(BY_ID))
+
+
+def inputs_of(row, seed=0):
+    rng = np.random.default_rng(seed)
+
+    def one(shape):
+        if row.integers:
+            return rng.integers(0, row.integers, shape).astype("int32")
+        return rng.normal(size=shape).astype("float32")
+
+    return [one(s) for s in row.shapes] if isinstance(row.shapes, list) else one(row.shapes)
+
+
+def shapes_of(row):
+    """The row's shapes with an unknown batch."""
+    if isinstance(row.shapes, list):
+        return [(None, *s[1:]) for s in row.shapes]
+    return (None, *row.shapes[1:])
+
+
+def make(row, **more):
+    return getattr(layers, row.cls)(**row.kwargs, **more)
+
+
+def call(layer, trainable, frozen, x, **extra):
+    """A call as a pure function: outputs, state, losses."""
+    if isinstance(layer, layers.Layer):
+        return layer.stateless_call(trainable, frozen, x, return_losses=True, **extra)
+    # Keras's own stateless_call leaves out the layer's activity regularizer.
+    pairs = [*zip(layer.trainable_variables, trainable, strict=True),
+             *zip(layer.non_trainable_variables, frozen, strict=True)]  # fmt: skip
+    with keras.StatelessScope(pairs, collect_losses=True) as scope:
+        y = layer(x, **extra)
+        losses = layer.losses
+    return y, [scope.get_current_value(v) for v in layer.non_trainable_variables], losses
+
+
+def run(layer, inputs, training, takes_training, gradients):
+    """Outputs, new state, losses and gradients of one call, from one compiled function."""
+    extra = {"training": training} if takes_training else {}
+    floats = gradients and all(x.dtype == np.float32 for x in jax.tree.leaves(inputs))
+    traces = []
+
+    def forward(trainable, frozen, x):
+        traces.append(1)
+        y, state, losses = call(layer, trainable, frozen, x, **extra)
+        weights = jnp.cos(jnp.arange(y.size, dtype="float32")).reshape(y.shape)
+        value = jnp.sum(weights * y) + sum(losses)
+        return value, (y, state, losses)
+
+    step = forward
+    if gradients:
+        step = jax.value_and_grad(forward, argnums=(0, 2) if floats else 0, has_aux=True)
+    step = jax.jit(step)
+    arguments = (
+        [v.value for v in layer.trainable_variables],
+        [v.value for v in layer.non_trainable_variables],
+        inputs,
+    )
+    result = step(*arguments)
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b), result, step(*arguments))
+    return result, len(traces)
+
+
+@functools.cache
+def pair(row_id):
+    """Real Keras's layer and ours, built, with the same weights."""
+    row = BY_ID[row_id]
+    theirs = getattr(keras.layers, row.cls)(**row.kwargs)
+    ours = make(row)
+    x = inputs_of(row)
+    shapes = [s.shape for s in x] if isinstance(x, list) else x.shape
+    theirs.build(shapes)
+    ours.compute_output_shape(shapes_of(row))
+    rng = np.random.default_rng(1)
+    weights = [rng.uniform(0.2, 1.0, w.shape).astype("float32") for w in theirs.weights]
+    theirs.set_weights(weights)
+    ours.set_weights(weights)
+    return theirs, ours, x
+
+
+def close(ours, theirs):
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
+
+
+@each_row
+def test_numbers_and_gradients_are_keras(row_id):
+    row = BY_ID[row_id]
+    theirs, ours, x = pair(row_id)
+    assert [w.shape for w in ours.weights] == [tuple(w.shape) for w in theirs.weights]
+    assert [w.name for w in ours.weights] == [w.name for w in theirs.weights]
+    takes = "training" in inspect.signature(theirs.call).parameters
+    for training in (False, True) if row.train else (False,):
+        expected, _ = run(theirs, x, training, takes, gradients=True)
+        found, traces = run(ours, x, training, takes, gradients=True)
+        close(found, expected)
+        assert traces == 1
+
+
+@each_row
+def test_shapes_are_inferred_with_an_unknown_batch(row_id):
+    theirs, ours, _ = pair(row_id)
+    shapes = shapes_of(BY_ID[row_id])
+    assert ours.compute_output_shape(shapes) == tuple(theirs.compute_output_shape(shapes))
+
+
+def plain(layer):
+    """A layer's config after a stay in a JSON file."""
+    return json.loads(json.dumps(layer.get_config()))
+
+
+@each_row
+def test_config_round_trip(row_id):
+    row = BY_ID[row_id]
+    _, ours, x = pair(row_id)
+    config = plain(ours)
+    again = type(ours).from_config(config)
+    assert plain(again) == config and again.name == ours.name
+    assert again.compute_output_shape(shapes_of(row)) == ours.compute_output_shape(shapes_of(row))
+    again.set_weights(ours.get_weights())
+    assert [w.shape for w in again.weights] == [w.shape for w in ours.weights]
+    assert plain(registry.deserialize(registry.serialize(ours))) == config
+
+
+@each_row
+@pytest.mark.parametrize(
+    "policy, compute, store",
+    [("mixed_bfloat16", "bfloat16", "float32"), ("float16", "float16", "float16")],
+)
+def test_dtype_policies(row_id, policy, compute, store):
+    row = BY_ID[row_id]
+    layer = make(row, dtype=policy)
+    layer.compute_output_shape(shapes_of(row))
+    for variable in layer.weights:
+        assert variable.dtype == store, variable.path
+    values = [v.value for v in layer.trainable_variables]
+    frozen = [v.value for v in layer.non_trainable_variables]
+    training = {"training": True} if row.train or row.random else {}
+    out, state = jax.eval_shape(
+        lambda t, n, x: layer.stateless_call(t, n, x, **training), values, frozen, inputs_of(row)
+    )
+    assert out.dtype == compute
+    assert [s.dtype for s in state] == [v.dtype for v in frozen]
+
+
+@pytest.mark.parametrize("row_id", [r.id for r in ROWS if r.random])
+def test_random_layers(row_id):
+    row = BY_ID[row_id]
+    _, layer, x = pair(row_id)
+    frozen = [v.value for v in layer.non_trainable_variables]
+    assert len(frozen) == 1  # the seed's state
+
+    @jax.jit
+    def call(state, x):
+        return layer.stateless_call([], state, x, training=True)
+
+    first, state = call(frozen, x)
+    again, _ = call(frozen, x)
+    second, _ = call(state, x)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(first, x)
+    assert first.shape == x.shape
+
+
+SKIPPED = {"lora_rank", "lora_alpha", "quantization_config", "renorm", "renorm_clipping",
+           "renorm_momentum", "kwargs", "self", "name"}  # fmt: skip
+
+
+@pytest.mark.parametrize("cls", sorted({row.cls for row in ROWS}))
+def test_constructor_signature_is_keras(cls):
+    def read(module):
+        parameters = inspect.signature(getattr(module, cls).__init__).parameters.values()
+        return [(p.name, _plain(p.default)) for p in parameters if p.name not in SKIPPED]
+
+    assert [n for n, _ in read(layers)][: len(read(keras.layers))] == [
+        n for n, _ in read(keras.layers)
+    ]
+    ours, theirs = dict(read(layers)), dict(read(keras.layers))
+    assert {n: ours[n] for n in theirs} == theirs
+
+
+def _plain(default):
+    """One number for a tuple that repeats it."""
+    while isinstance(default, tuple) and len(set(default)) == 1:
+        default = default[0]
+    return default
