@@ -43,6 +43,8 @@ def __getattr__(name):
     if name in _MODULES:
         return importlib.import_module(f"stepfit.{name}")
     if name in _NAMES:
+        if name == "Variable":
+            importlib.import_module("stepfit.initializers")  # it takes initializers by name
         place = _NAMES[name]
         module, attribute = place if isinstance(place, tuple) else (place, name)
         value = getattr(importlib.import_module(module), attribute)

@@ -196,4 +196,4 @@ def _flatten(callbacks, path):
         fix = "use the callback of that name from stepfit.callbacks, or subclass its Callback"
     else:
         fix = "make a subclass of it, or use LambdaCallback"
-    raise errors.bad_type(path, expected, callbacks, fix)
+    raise errors.bad_type(path, expected, errors.describe(callbacks), fix)

@@ -40,7 +40,8 @@ class CSVLogger(Callback):
     def __init__(self, filename, separator=",", append=False):
         super().__init__()
         if not isinstance(separator, str) or len(separator) != 1:
-            raise errors.bad_type("CSVLogger(separator)", "one character", separator)
+            found = errors.describe(separator)
+            raise errors.bad_type("CSVLogger(separator)", "one character", found)
         self.filename = os.fspath(filename)
         self.sep, self.append = separator, append
         self.keys = None

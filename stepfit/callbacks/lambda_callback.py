@@ -45,5 +45,6 @@ class LambdaCallback(Callback):
             if function is None:
                 continue
             if not callable(function):
-                raise errors.bad_type(f"LambdaCallback({name})", "a function", function)
+                found = errors.describe(function)
+                raise errors.bad_type(f"LambdaCallback({name})", "a function", found)
             setattr(self, name, function)

@@ -32,7 +32,8 @@ class LearningRateScheduler(Callback):
         super().__init__()
         if not callable(schedule):
             expected = "a function of (epoch, learning_rate)"
-            raise errors.bad_type("LearningRateScheduler(schedule)", expected, schedule)
+            found = errors.describe(schedule)
+            raise errors.bad_type("LearningRateScheduler(schedule)", expected, found)
         self.schedule, self.verbose = schedule, verbose
         self._takes_rate = _takes_two(schedule)
 
@@ -79,7 +80,7 @@ def _checked(rate, epoch):
     try:
         number = float(rate)
     except (TypeError, ValueError):
-        raise errors.bad_type(where, expected, rate, fix) from None
+        raise errors.bad_type(where, expected, errors.describe(rate), fix) from None
     if not math.isfinite(number) or number < 0:
         raise errors.bad_value(where, "a finite number of at least 0", repr(number), fix)
     return number

@@ -47,7 +47,7 @@ class MonitorCallback(Callback):
         super().__init__()
         where = type(self).__name__
         if not isinstance(monitor, str):
-            raise errors.bad_type(f"{where}(monitor)", "the name of a metric", monitor)
+            raise errors.bad_type(f"{where}(monitor)", "the name of a metric", errors.describe(monitor))
         if mode not in ("auto", "min", "max"):
             raise errors.unknown_name(f"{where}(mode)", "mode", mode, ("auto", "min", "max"))
         self.monitor, self.mode, self.best = monitor, mode, baseline
@@ -82,7 +82,8 @@ class MonitorCallback(Callback):
             except (TypeError, ValueError):
                 fix = "monitor another one, or reduce it in the step"
                 where = f"{type(self).__name__}(monitor={self.monitor!r})"
-                raise errors.bad_type(where, "a metric with one value", value, fix) from None
+                found = errors.describe(value)
+                raise errors.bad_type(where, "a metric with one value", found, fix) from None
         if self.monitor.startswith("val_") and not self._validated(epoch):
             if any(n.removeprefix("val_") == self.monitor[4:] for n in logs):
                 return None

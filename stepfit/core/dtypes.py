@@ -1,5 +1,6 @@
 """Dtypes as strings, and the policies that pick one dtype to compute in and one to store in."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -10,6 +11,7 @@ _KNOWN = (
     *FLOATS, "bool", "complex64", "complex128", "int4", "int8", "int16", "int32", "int64",
     "uint4", "uint8", "uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e5m2",
 )  # fmt: skip
+_NARROW = {"float64": "float32", "complex128": "complex64", "int64": "int32", "uint64": "uint32"}
 _PYTHON = {"float": None, "int": "int32", "bool": "bool", "half": "float16", "double": "float64"}
 
 
@@ -50,8 +52,18 @@ def is_float(dtype):
 
 
 def jax_dtype(name):
-    """Return the dtype that JAX will really use for `name` (float64 is float32 without x64)."""
-    return jnp.zeros((), name).dtype if name.endswith("64") else np.dtype(jnp.dtype(name))
+    """Return the dtype that JAX will really use for `name` (int64 is int32 without x64)."""
+    dtype = np.dtype(jnp.dtype(name))
+    return dtype if jax.config.jax_enable_x64 else np.dtype(_NARROW.get(dtype.name, dtype))
+
+
+def check_enabled(where, name):
+    """Refuse float64 and complex128, asked for by name, while JAX has them switched off."""
+    if name in ("float64", "complex128") and not jax.config.jax_enable_x64:
+        raise errors.bad_value(
+            where, "a dtype that JAX has switched on", repr(name),
+            'call jax.config.update("jax_enable_x64", True) first',
+        )  # fmt: skip
 
 
 class DTypePolicy:
@@ -83,16 +95,7 @@ class DTypePolicy:
             except ValueError:
                 known = ("mixed_bfloat16", "mixed_float16", *_KNOWN)
                 raise errors.unknown_name("dtype", "dtype policy", name, known) from None
-        if "float64" in (self.compute_dtype, self.variable_dtype):
-            import jax
-
-            if not jax.config.jax_enable_x64:
-                raise errors.bad_value(
-                    "dtype",
-                    "a dtype policy that JAX has switched on",
-                    repr(name),
-                    'call jax.config.update("jax_enable_x64", True) first',
-                )
+        check_enabled("dtype policy", self.variable_dtype)
 
     def __repr__(self):
         return f'<DTypePolicy "{self.name}">'

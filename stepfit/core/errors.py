@@ -69,7 +69,8 @@ def unknown_name(where, kind, name, known):
     else:
         shown = ", ".join(repr(k) for k in known[:12])
         fix = f"known names: {shown}" + (", ..." if len(known) > 12 else "")
-    text = f"{where}: expected the name of a {kind}, found {name!r}; {fix}"
+    article = "an" if kind[0] in "aeio" else "a"
+    text = f"{where}: expected the name of {article} {kind}, found {name!r}; {fix}"
     return StepfitValueError(text if text.endswith("?") else text + ".")
 
 

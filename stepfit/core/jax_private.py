@@ -29,8 +29,8 @@ import weakref
 
 import jax
 from jax._src import core
-from jax._src.interpreters import ad
-from jax._src.interpreters import partial_eval
+from jax._src.interpreters import ad, partial_eval
+from jax._src.state.types import AbstractRef
 
 from stepfit.core.errors import StepfitRuntimeError, describe, message
 
@@ -76,6 +76,7 @@ class RecordingTrace(core.Trace):
             return self.recorder.evaluate(call, args, custom)
 
     def process_primitive(self, primitive, args, params, /):
+        self._refuse_mutable_arrays(primitive, args)
         if any(map(self.recorder.tracks, _captured_in(params))):
             with using_trace(self):
                 results = inline(primitive, args, params, self.recorder.tracks)
@@ -83,6 +84,21 @@ class RecordingTrace(core.Trace):
         if primitive.multiple_results:
             return self._evaluate(lambda *xs: primitive.bind(*xs, **params), args)
         return self._evaluate(lambda *xs: [primitive.bind(*xs, **params)], args)[0]
+
+    def _refuse_mutable_arrays(self, primitive, args):
+        """Raise where a tracked value would go into a Ref: what comes out of it is not tracked."""
+        tracked = [x for x in args if self.recorder.tracks(x)]
+        if tracked and (
+            primitive.ref_allocating or any(isinstance(core.typeof(x), AbstractRef) for x in args)
+        ):
+            raise StepfitRuntimeError(
+                message(
+                    f"GradientTape, in the primitive {primitive.name}",
+                    "only constants in a mutable array (jax.Ref)",
+                    f"a watched value, {describe(tracked[0])}",
+                    "use x.at[...].set(...), or move all uses of the Ref into one jax.jit function",
+                )
+            )
 
     def process_custom_jvp_call(self, primitive, fun, jvp, args, /, **params):
         params["subfuns"] = (fun, jvp)
@@ -177,7 +193,7 @@ def differentiate(call, args, slots):
 
     results, vjp = jax.vjp(apply, *[args[slot] for slot in slots])
     pullback = Pullback(vjp, [args[slot] for slot in slots], results)
-    return results, pullback.live, pullback
+    return list(results), pullback.live, pullback
 
 
 class Pullback:

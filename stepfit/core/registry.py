@@ -13,7 +13,7 @@ import numpy as np
 from stepfit.core import dtypes, errors
 
 _custom = {}  # registered name, and plain class or function name -> object
-_builtin = {}  # class name -> class, for classes of the package itself
+_builtin = {}  # class name, and (family, class name), -> class of the package itself
 _catalogues = {}
 
 
@@ -139,6 +139,7 @@ class Configurable:
         super().__init_subclass__(**kwargs)
         if cls.__module__.startswith("stepfit."):
             _builtin.setdefault(cls.__name__, cls)
+            _builtin[_family(cls), cls.__name__] = cls
 
     def get_config(self):
         """Return the constructor's arguments as plain data.
@@ -169,6 +170,12 @@ class Configurable:
         return cls(**{k: deserialize(v, custom_objects) for k, v in config.items()})
 
 
+def _family(cls):
+    """Return the package that tells classes of one name apart, such as "stepfit.losses"."""
+    parts = cls.__module__.split(".")
+    return ".".join(parts[:2]) if parts[0] == "stepfit" else None
+
+
 def serialize(value):
     """Return a constructor argument as plain data: numbers, strings, lists, dicts."""
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -185,6 +192,7 @@ def serialize(value):
         return get_registered_name(value)
     if hasattr(value, "get_config"):
         return {
+            "module": _family(type(value)),
             "class_name": type(value).__name__,
             "config": value.get_config(),
             "registered_name": get_registered_name(type(value)),
@@ -201,10 +209,11 @@ def deserialize(value, custom_objects=None):
         cls = (
             get_registered_object(name, custom_objects)
             or get_registered_object(value["class_name"], custom_objects)
+            or _builtin.get((value.get("module"), value["class_name"]))
             or _builtin.get(value["class_name"])
         )
         if cls is None:
-            known = [*_custom, *_builtin]
+            known = [*_custom, *(k for k in _builtin if isinstance(k, str))]
             raise errors.unknown_name("config['class_name']", "registered class", name, known)
         return cls.from_config(value["config"])
     return value

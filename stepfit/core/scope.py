@@ -94,6 +94,14 @@ def current_scope():
     return _scope.get()
 
 
+def root_scope():
+    """Return the outermost active scope, or None."""
+    scope = _scope.get()
+    while scope is not None and scope.parent is not None:
+        scope = scope.parent
+    return scope
+
+
 def in_stateless_scope():
     """Say whether any scope is active."""
     return _scope.get() is not None

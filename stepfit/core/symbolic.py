@@ -59,6 +59,8 @@ class KerasTensor:
     def _refuse(self, *args, **kwargs):
         raise errors.StepfitTypeError(_NO_CALL.format(name=self.name))
 
+    __array_priority__ = 1000  # `array + symbolic` is ours to answer
+
     __jax_array__ = __array__ = __float__ = __int__ = __index__ = _refuse
 
     def __iter__(self):

@@ -41,7 +41,9 @@ class GradientTape(Jacobians):
 
     Args:
         persistent: whether gradients can be asked for more than once. The record is then kept
-            until the tape itself is dropped.
+            until the tape itself is dropped, and `gradient` called inside the block goes on record
+            itself, so that a second call gives second derivatives (two nested tapes do that with
+            less work).
         watch_accessed_variables: whether trainable Variables read in the block are watched.
 
     Returns:
@@ -74,7 +76,7 @@ class GradientTape(Jacobians):
 
     def _start(self):
         """Begin an empty record."""
-        self._recorder = Recorder()
+        self._recorder = Recorder(replayable=self._persistent)
         self._stand_ins = {}  # id(variable) -> {id(value): (value, stand-in)}
         self._variables = {}  # id(variable) -> variable, in the order they were first watched
         self._used = False
@@ -155,7 +157,7 @@ class GradientTape(Jacobians):
                 raise bad_type(
                     "GradientTape.watch, argument tensor",
                     "JAX arrays or Variables",
-                    leaf,
+                    describe(leaf),
                     "make an array with jnp.asarray(x), and use that array inside the block",
                 )
             if not is_float(leaf):
@@ -284,6 +286,16 @@ class GradientTape(Jacobians):
                     "ask for all sources in one call, or use GradientTape(persistent=True)",
                 )
             )
+        if self._recorder.active and jax_private.current_trace() is not self._trace:
+            # Whatever is inside would take the derivatives for constants.
+            raise StepfitRuntimeError(
+                message(
+                    f"GradientTape.{method}",
+                    "a call after the tape's `with` block, or directly in it",
+                    "one in the block of another tape, or in a traced function, inside it",
+                    "leave the inner block first, or swap the two tapes",
+                )
+            )
         if self._persistent:
             yield
             return
@@ -295,6 +307,13 @@ class GradientTape(Jacobians):
             self._recorder.tracked.clear()
             self._recorder.entries.clear()
             self._stand_ins.clear()
+
+    def _pull(self, cotangents, wanted):
+        """Pull back, on the record itself if that is still being written."""
+        if not self._recorder.active:
+            return self._recorder.pull(cotangents, wanted)
+        with jax_private.using_trace(self._trace.parent):
+            return self._recorder.pull(cotangents, wanted, on_record=True)
 
     def _collect(self, cotangents, sources, unconnected_gradients, lead=()):
         """Return one sum per source of the cotangents of the values it stands for."""
@@ -309,9 +328,7 @@ class GradientTape(Jacobians):
                 results.append(None)
         return results
 
-    def gradient(
-        self, target, sources, output_gradients=None, unconnected_gradients="none"
-    ):
+    def gradient(self, target, sources, output_gradients=None, unconnected_gradients="none"):
         """Return the gradients of a target towards each source.
 
         ``gradient[s] = sum over t of output_gradients[t] * dt / ds``, the sum going over all
@@ -362,7 +379,7 @@ class GradientTape(Jacobians):
                 if i in self._recorder.tracked:
                     cotangents[i] = cotangents[i] + weight if i in cotangents else weight
             wanted = {i for leaf in leaves for i in self._stand_ins_of(leaf)}
-            cotangents = self._recorder.pull(cotangents, wanted)
+            cotangents = self._pull(cotangents, wanted)
             results = self._collect(cotangents, leaves, unconnected_gradients)
         return jax.tree.unflatten(tree, results)
 

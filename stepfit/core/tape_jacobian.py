@@ -1,11 +1,11 @@
-"""What a gradient tape gives besides gradients: Jacobians, by pulling back a basis of cotangents."""
+"""Jacobians of a gradient tape: every cotangent of a basis, pulled back at once."""
 
 import math
 
 import jax
 import jax.numpy as jnp
 
-from stepfit.core.errors import bad_type, bad_value, describe
+from stepfit.core.errors import StepfitRuntimeError, bad_type, bad_value, describe, message
 from stepfit.core.tape_record import is_float
 from stepfit.core.variable import Variable
 
@@ -24,7 +24,7 @@ def check_target(method, target):
     """Raise unless `target` is an array of a float dtype."""
     where = f"GradientTape.{method}, argument target"
     if not isinstance(target, jax.Array):
-        raise bad_type(where, "JAX arrays", target, "compute the target inside the block")
+        raise bad_type(where, "JAX arrays", describe(target), "compute it inside the block")
     if not is_float(target):
         raise bad_type(
             where,
@@ -40,7 +40,7 @@ def check_source(method, source):
         raise bad_type(
             f"GradientTape.{method}, argument sources",
             "Variables or watched JAX arrays",
-            source,
+            describe(source),
             "make an array with jnp.asarray(x), watch it, and use it inside the block",
         )
 
@@ -138,6 +138,15 @@ class Jacobians:
         leaves, tree = flatten(sources)
         for leaf in leaves:
             check_source(method, leaf)
+        if self._recorder.active and self._persistent:
+            raise StepfitRuntimeError(
+                message(
+                    f"GradientTape.{method}",
+                    "a call after the `with` block of a persistent tape",
+                    "one inside it",
+                    "leave the block first, or use two nested tapes for derivatives of a Jacobian",
+                )
+            )
         with self._reading(method, unconnected_gradients):
             wanted = {i for leaf in leaves for i in self._stand_ins_of(leaf)}
             start = id(target) if id(target) in self._recorder.tracked else None

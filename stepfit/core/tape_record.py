@@ -18,12 +18,13 @@ def is_float(x):
 class _Entry:
     """One recorded operation: ids of its tracked arguments and results, and its pullback."""
 
-    __slots__ = ("inputs", "outputs", "pullback")
+    __slots__ = ("inputs", "outputs", "pullback", "replay")
 
-    def __init__(self, inputs, outputs, pullback):
+    def __init__(self, inputs, outputs, pullback, replay):
         self.inputs = inputs
         self.outputs = outputs  # None for a result through which no derivative flows
         self.pullback = pullback
+        self.replay = replay  # (call, args, slots), where the operation may have to run again
 
 
 class _Failure:
@@ -39,9 +40,14 @@ class _Failure:
 
 
 class Recorder:
-    """The record of one tape, and the values that it tracks."""
+    """The record of one tape, and the values that it tracks.
 
-    def __init__(self):
+    Args:
+        replayable: whether to keep what `pull` with ``on_record=True`` needs.
+    """
+
+    def __init__(self, replayable=False):
+        self.replayable = replayable
         self.active = False
         self.tracked = {}  # id -> value; holding the value keeps its id from being given again
         self.entries = []
@@ -64,7 +70,7 @@ class Recorder:
                 raise
             # Either not differentiable, which matters only if a gradient is asked for, or wrong
             # in itself, in which case this raises too.
-            results = call(*args)
+            results = list(call(*args))
             live, pullback = [True] * len(results), _Failure(error)
         outputs = []
         for i, (result, is_live) in enumerate(zip(results, live)):
@@ -78,15 +84,18 @@ class Recorder:
             else:
                 outputs.append(None)
         if any(output is not None for output in outputs):
-            self.entries.append(_Entry([id(args[i]) for i in slots], outputs, pullback))
+            replay = (call, args, slots) if self.replayable else None
+            self.entries.append(_Entry([id(args[i]) for i in slots], outputs, pullback, replay))
         return results
 
-    def pull(self, cotangents, sources):
+    def pull(self, cotangents, sources, on_record=False):
         """Carry cotangents back through the record.
 
         Args:
             cotangents: dict from the id of a target to its cotangent.
             sources: set of ids of the values whose cotangents are wanted.
+            on_record: whether what this computes goes on this same record. The pullbacks kept there
+                are of no use then, since what they hold was computed off the record.
 
         Returns:
             A dict from id to cotangent, with at least those sources that the targets depend on.
@@ -105,7 +114,41 @@ class Recorder:
             for i in entry.outputs:
                 if i not in sources:
                     cotangents.pop(i, None)
-            for i, ct in zip(entry.inputs, entry.pullback(given, wanted)):
+            pull = self._pull_on_record if on_record else _pull_off_record
+            for i, ct in zip(entry.inputs, pull(entry, given, wanted)):
+                if ct is not None and i in cotangents:
+                    (ct,) = self.evaluate(_add, [cotangents[i], ct], custom=False)
                 if ct is not None:
-                    cotangents[i] = jax.lax.add(cotangents[i], ct) if i in cotangents else ct
+                    cotangents[i] = ct
         return cotangents
+
+    def _pull_on_record(self, entry, cotangents, wanted):
+        """Run an operation once more, together with its pullback, as one recorded operation."""
+        call, args, slots = entry.replay
+        given = [i for i, ct in enumerate(cotangents) if ct is not None]
+
+        def operation(*values):
+            full, cts = list(args), [None] * len(cotangents)
+            for slot, value in zip(slots, values):
+                full[slot] = value
+            for i, value in zip(given, values[len(slots) :]):
+                cts[i] = value
+            _, _, pullback = jax_private.differentiate(call, full, slots)
+            pulled = pullback(cts, wanted)
+            return [
+                jnp.zeros_like(value) if ct is None else ct
+                for value, ct, want in zip(values, pulled, wanted)
+                if want
+            ]
+
+        inputs = [*(args[slot] for slot in slots), *(cotangents[i] for i in given)]
+        results = iter(self.evaluate(operation, inputs, custom=False))
+        return [next(results) if want else None for want in wanted]
+
+
+def _add(a, b):
+    return [jax.lax.add(a, b)]
+
+
+def _pull_off_record(entry, cotangents, wanted):
+    return entry.pullback(cotangents, wanted)

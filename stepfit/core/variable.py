@@ -96,6 +96,12 @@ class Variable:
         self._index = 0
 
     def _initial_value(self, initializer, shape, dtype):
+        if initializer is None:
+            raise errors.bad_type(
+                f"Variable {self.path!r}", "an initial value or a callable", "None"
+            )
+        if dtype is not None:
+            dtypes.check_enabled(f"Variable {self.path!r} dtype", dtypes.standardize_dtype(dtype))
         if isinstance(initializer, str):
             initializer = registry.catalogue("initializer").get(initializer)
         if callable(initializer) and not isinstance(initializer, (Variable, jax.Array)):
@@ -109,7 +115,7 @@ class Variable:
             value = jnp.asarray(initializer(shape, dtype=dtype), dtype=dtypes.jax_dtype(dtype))
         else:
             if dtype is None:
-                dtype = _natural_dtype(initializer)
+                dtype = _natural_dtype(initializer, self.path)
             value = initializer.value if isinstance(initializer, Variable) else initializer
             dtype = dtypes.jax_dtype(dtypes.standardize_dtype(dtype))
             value = jnp.array(value, dtype=dtype)  # a copy: nobody else holds our memory
@@ -238,6 +244,8 @@ class Variable:
         """The transposed value."""
         return self.value.T
 
+    __array_priority__ = 100  # `numpy_array + variable` is ours to answer
+
     def __jax_array__(self):
         return self.value
 
@@ -254,7 +262,8 @@ class Variable:
         return f"{head}, value={np.array2string(np.asarray(value), separator=' ')}>"
 
     def __getitem__(self, index):
-        return self.value[index]
+        parts = tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
+        return self.value[parts]
 
     def __iter__(self):
         return iter(self.value)
@@ -310,7 +319,7 @@ def _plain(x):
     return x.value if isinstance(x, Variable) else x
 
 
-def _natural_dtype(value):
+def _natural_dtype(value, path):
     if isinstance(value, Variable):
         return value.dtype
     dtype = getattr(value, "dtype", None)
@@ -320,6 +329,10 @@ def _natural_dtype(value):
             return None
         if dtype.kind in "iu":
             return "int32"
+    if getattr(dtype, "kind", "") in "OSU":
+        raise errors.bad_type(
+            f"Variable {path!r}", "an initial value of numbers", f"dtype {np.dtype(dtype).name}"
+        )
     return dtypes.standardize_dtype(dtype)
 
 

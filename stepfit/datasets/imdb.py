@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+
 from stepfit.datasets import word_sequences as words
 from stepfit.datasets.download import GOOGLE, dataset_file
 from stepfit.datasets.pickles import load_npz
@@ -39,9 +41,9 @@ def load_data(
     Source: A. L. Maas et al., Learning Word Vectors for Sentiment Analysis, ACL 2011.
     """
     file = load_npz(dataset_file(path, _SHA256, GOOGLE, "imdb.npz"))
-    parts = []
+    random, parts = np.random.RandomState(seed), []
     for part in ("train", "test"):
-        x, y = words.shuffle(file[f"x_{part}"], file[f"y_{part}"], seed)
+        x, y = words.shuffle(file[f"x_{part}"], file[f"y_{part}"], random)
         parts.append(words.drop_long(words.mark(x, start_char, index_from), y, maxlen))
     (x_train, y_train), (x_test, y_test) = parts
     limited = words.limit_words(x_train + x_test, num_words, skip_top, oov_char)

@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+
 from stepfit.datasets import word_sequences as words
 from stepfit.datasets.digits import check_test_split
 from stepfit.datasets.download import GOOGLE, dataset_file
@@ -48,7 +50,7 @@ def load_data(
     """
     check_test_split(test_split)
     file = load_npz(dataset_file(path, _SHA256, GOOGLE, "reuters.npz"))
-    x, y = words.shuffle(file["x"], file["y"], seed)
+    x, y = words.shuffle(file["x"], file["y"], np.random.RandomState(seed))
     x, y = words.drop_long(words.mark(x, start_char, index_from), y, maxlen)
     x = words.ragged(words.limit_words(x, num_words, skip_top, oov_char))
     cut = int(len(x) * (1 - test_split))

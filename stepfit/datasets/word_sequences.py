@@ -5,10 +5,10 @@ import numpy as np
 from stepfit.core import errors
 
 
-def shuffle(x, y, seed):
-    """Shuffle texts and labels alike."""
+def shuffle(x, y, random):
+    """Shuffle texts and labels alike with a `numpy.random.RandomState`."""
     order = np.arange(len(x))
-    np.random.RandomState(seed).shuffle(order)
+    random.shuffle(order)
     return x[order], y[order]
 
 

@@ -106,12 +106,22 @@ class Conv3DTranspose(ConvTranspose):
         data_format=None,
         output_padding=None,
         dilation_rate=1,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
         **kwargs,
     ):
         # Keras has `data_format` before `output_padding` here, and here only.
         super().__init__(
             filters, kernel_size, strides, padding, output_padding, data_format, dilation_rate,
-            **kwargs,
+            activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
+            bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint, **kwargs,
         )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from stepfit.core import scope as scopes
 from stepfit.core.tracking import Tracked, children, walk
 from stepfit.core.variable import Variable
 from stepfit.layers import call_context, input_spec
+from stepfit.layers.loss_list import LossList
 from stepfit.layers.signature import CallSignature, shapes_of
 from stepfit.random import SeedGenerator
 
@@ -299,7 +300,9 @@ class Layer(Tracked, registry.Configurable):
     @property
     def losses(self):
         """Losses of the last call: `add_loss`, activity regularizers, and weight regularizers."""
-        found = [loss for layer in self._flatten_layers() for loss in layer._loss_list()]
+        found = LossList(
+            loss for layer in self._flatten_layers() for loss in layer._loss_list()
+        )
         for v in self.trainable_variables:
             if v.regularizer is not None:
                 with scopes.autocast(None):

@@ -122,7 +122,7 @@ def _check_sparse(y, shape, axis, ignored, name, where):
             )
     elif labels.dtype.kind not in "iub":
         raise errors.bad_type(
-            where, f"integer labels for {name}", f"dtype {y.dtype}", "encode the classes as 0, 1, ..."
+            where, f"integer labels for {name}", f"dtype {y.dtype}", "encode the classes as whole numbers from 0"
         )
     found = None if classes is None else _first_outside(labels, 0, classes - 1)
     if found is None:
@@ -140,7 +140,7 @@ def _check_categorical(y, shape, axis, name, where):
     if y.dtype.kind not in "iubf":
         raise errors.bad_type(
             where, f"one-hot labels for {name}", f"dtype {y.dtype}",
-            "encode the classes as 0, 1, ... and pass keras.utils.to_categorical(y)",
+            "encode the classes as whole numbers from 0 and pass keras.utils.to_categorical(y)",
         )  # fmt: skip
     is_sparse = y.ndim == len(shape) - 1 or (y.ndim == len(shape) and y.shape[axis] == 1)
     if is_sparse and classes != 1:

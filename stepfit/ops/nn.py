@@ -178,7 +178,13 @@ def rms_normalization(x, scale=None, axis=-1, epsilon=None):
 
 @op
 def normalize(x, axis=-1, order=2, epsilon=None):
-    """``x / max(norm(x), epsilon)`` along `axis`, with the norm of the given order.
+    """``x / max(norm(x), epsilon)`` along `axis`; 16-bit floats are normalised in float32.
+
+    Args:
+        x: array.
+        axis: the axis or axes over which the norm is taken.
+        order: order of the norm, an int of at least 1.
+        epsilon: smallest divisor; None: `config.epsilon()`.
 
     >>> import stepfit as keras
     >>> [round(float(v), 2) for v in keras.ops.normalize([3.0, 4.0])]
@@ -187,12 +193,15 @@ def normalize(x, axis=-1, order=2, epsilon=None):
     if not isinstance(order, int) or order < 1:
         raise errors.bad_value("normalize(order)", "an int of at least 1", errors.describe(order))
     x = jnp.atleast_1d(jnp.asarray(tensor(x)))
+    wide = x.astype(jnp.promote_types(x.dtype, "float32"))
     epsilon = config.epsilon() if epsilon is None else epsilon
     if order == 2:
-        squares = jnp.sum(jnp.square(x), axis=axis, keepdims=True)
-        return x * jnp.minimum(jax.lax.rsqrt(squares), 1.0 / epsilon)
-    norm = jnp.linalg.norm(x, ord=order, axis=axis, keepdims=True)
-    return x / jnp.maximum(norm, epsilon)
+        squares = jnp.sum(jnp.square(wide), axis=axis, keepdims=True)
+        result = wide * jnp.minimum(jax.lax.rsqrt(squares), 1.0 / epsilon)
+    else:
+        norm = jnp.linalg.norm(wide, ord=order, axis=axis, keepdims=True)
+        result = wide / jnp.maximum(norm, epsilon)
+    return result.astype(x.dtype) if jnp.issubdtype(x.dtype, jnp.floating) else result
 
 
 def l2_normalize(x, axis=-1, epsilon=None):

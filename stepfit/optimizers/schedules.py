@@ -61,8 +61,7 @@ class ExponentialDecay(LearningRateSchedule):
         self.name = name
 
     def __call__(self, step):
-        periods = _float(step) / self.decay_steps
-        periods = jnp.floor(periods) if self.staircase else periods
+        periods = _periods(step, self.decay_steps, self.staircase)
         return self.initial_learning_rate * _float(self.decay_rate) ** periods
 
 
@@ -134,11 +133,12 @@ class PolynomialDecay(LearningRateSchedule):
         self.name = name
 
     def __call__(self, step):
-        step, length = _float(step), _float(self.decay_steps)
-        if self.cycle:
-            length = length * jnp.maximum(jnp.ceil(step / length), 1)
+        if self.cycle:  # the number of periods begun, at least one
+            length = self.decay_steps * jnp.maximum(-_periods(-step, self.decay_steps, True), 1)
         else:
+            length = self.decay_steps
             step = jnp.minimum(step, length)
+        step = _float(step)
         span = _float(self.initial_learning_rate) - self.end_learning_rate
         return span * (1 - step / length) ** self.power + self.end_learning_rate
 
@@ -173,8 +173,7 @@ class InverseTimeDecay(LearningRateSchedule):
         self.name = name
 
     def __call__(self, step):
-        periods = _float(step) / self.decay_steps
-        periods = jnp.floor(periods) if self.staircase else periods
+        periods = _periods(step, self.decay_steps, self.staircase)
         return self.initial_learning_rate / (1 + self.decay_rate * periods)
 
 
@@ -265,21 +264,33 @@ class CosineDecayRestarts(LearningRateSchedule):
         self.name = name
 
     def __call__(self, step):
-        done = _float(step) / self.first_decay_steps
         if self.t_mul == 1:
-            period = jnp.floor(done)
-            done = done - period
+            period = _periods(step, self.first_decay_steps, whole=True)
+            done = _float(step - period * self.first_decay_steps) / self.first_decay_steps
         else:
-            growth = _float(self.t_mul)
-            period = jnp.floor(jnp.log(1 - done * (1 - growth)) / jnp.log(growth))
-            length = growth**period
-            done = (done - (1 - length) / (1 - growth)) / length
+            growth, done = _float(self.t_mul), _float(step) / self.first_decay_steps
+
+            def begin(period):
+                return (1 - growth**period) / (1 - growth)
+
+            # Logarithms round: look at the period after, and take it unless it is yet to begin.
+            period = jnp.floor(jnp.log(1 - done * (1 - growth)) / jnp.log(growth) + 1e-3)
+            early = step < begin(period) * self.first_decay_steps - 0.5
+            period = jnp.where(early, period - 1, period)
+            done = (done - begin(period)) / growth**period
         wave = 0.5 * _float(self.m_mul) ** period * (1 + jnp.cos(math.pi * done))
         return self.initial_learning_rate * ((1 - self.alpha) * wave + self.alpha)
 
 
 def _float(x):
     return jnp.asarray(x, config.floatx())
+
+
+def _periods(step, length, whole):
+    """Return ``step / length``, rounded down if `whole` (exactly, where both are ints)."""
+    if whole:
+        return _float(jnp.floor_divide(step, length))
+    return _float(step) / length
 
 
 def _positive(schedule, name, value):

@@ -11,8 +11,9 @@ from stepfit.core import errors
 class TransformationState:
     """A transformation's state as a flat list of Variables.
 
-    The transformation sees the weights as an ordered dict from path to array, so each leaf of its
-    state that belongs to one weight is known by that weight's key.
+    The transformation sees the weights as a dict from path to array, so each leaf of its state that
+    belongs to one weight is known by that weight's key. Leaves of one kind stand in the order of
+    the weights.
 
     Args:
         transformation: an optax.GradientTransformation.
@@ -28,19 +29,23 @@ class TransformationState:
             state = transformation.init(params)
         leaves, self.structure = jax.tree_util.tree_flatten_with_path(state)
         position = {key: i for i, key in enumerate(self.keys)}
-        self.names, self.owners, values, self._random = [], [], [], []
-        for path, leaf in leaves:
+        self.names, self.owners, values, self._random, order = [], [], [], [], []
+        blocks = {}  # path up to the weight's key -> position of its first leaf
+        for i, (path, leaf) in enumerate(leaves):
             parts = [_part(entry) for entry in path]
-            owner = next((p for p in parts if p in position), None)
-            after = parts[parts.index(owner) + 1 :] if owner is not None else ()
-            self.names.append(tuple(after or (p for p in parts if p != owner)))
-            self.owners.append(None if owner is None else position[owner])
+            at = next((k for k, part in enumerate(parts) if part in position), None)
+            owner = None if at is None else position[parts[at]]
+            name = tuple(parts if at is None else (parts[at + 1 :] or parts[:at]))
+            group = last.index(name[-1]) + 1 if name and name[-1] in last else 0
+            block = blocks.setdefault(tuple(parts[:at]), i)
+            order.append((group, block, -1 if owner is None else owner, i))
             is_key = jax.numpy.issubdtype(getattr(leaf, "dtype", int), jax.dtypes.prng_key)
+            self.names.append(name)
+            self.owners.append(owner)
             self._random.append(jax.random.key_impl(leaf) if is_key else None)
             values.append(jax.random.key_data(leaf) if is_key else leaf)
-        group = [last.index(n[-1]) + 1 if n and n[-1] in last else 0 for n in self.names]
         self.variables = [None] * len(values)
-        for i in sorted(range(len(values)), key=group.__getitem__):
+        for *_, i in sorted(order):
             name = "_".join(self.names[i]) or "state"
             if self.owners[i] is not None:
                 name = f"{variables[self.owners[i]].path}_{name}"
@@ -48,7 +53,7 @@ class TransformationState:
 
     def by_key(self, values):
         """Return a list of values, one per weight, in the form the transformation sees."""
-        return collections.OrderedDict(zip(self.keys, values, strict=True))
+        return dict(zip(self.keys, values, strict=True))
 
     def read(self):
         """Return the current state in the transformation's own structure."""

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from stepfit import losses as losses_module
 from stepfit import metrics as metrics_module
 from stepfit.core import errors
+from stepfit.core import scope as scopes
 from stepfit.training.outputs import check_keys, outputs_of
 
 
@@ -109,6 +110,18 @@ def _unwrap(tree, output):
     if not output.path and isinstance(tree, dict) and len(tree) == 1:
         return next(iter(tree.values()))
     return tree
+
+
+class LossTracker(metrics_module.Mean):
+    """The mean of the loss; in a step, it notes which values it has handed out."""
+
+    def result(self):
+        """Return the mean so far."""
+        value = super().result()
+        root = scopes.root_scope()
+        if root is not None:
+            root.tracker_results = [*getattr(root, "tracker_results", []), value]
+        return value
 
 
 class OutputLoss(metrics_module.Mean):

@@ -38,6 +38,12 @@ class Runner:
         self._single = self._fused = None
         self._checked = set()
         self._extras = []
+        self._earlier_traces = 0
+
+    @property
+    def traces(self):
+        """How often the user's step was traced."""
+        return self._earlier_traces + (self.step.traces if self.step else 0)
 
     # -- the state and the functions -------------------------------------------------------------
 
@@ -75,6 +81,7 @@ class Runner:
         """Have compiled functions for a layout; keep those there are if it is the same."""
         if self.step is not None and self.step.layout.key == layout.key:
             return
+        self._earlier_traces = self.traces
         self.step = Step(self.model, self.kind, layout)
         donate = (0,) if self.kind == "train" else ()
         self._single = jax.jit(self.step, donate_argnums=donate)

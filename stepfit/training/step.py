@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from stepfit.core import errors, scope
+from stepfit.metrics import Mean
+from stepfit.training.compiled import LossTracker
 from stepfit.training.state import PARTS, TrainState
 
 _RETURNS = {
@@ -64,7 +66,6 @@ class Step:
         self.traces += 1
         variables = self.layout.variables
         with scope.Scope(zip(variables, values, strict=True), collect_losses=True) as s:
-            s.reduced_updates = {}
             given = {id(v): s.values[id(v)] for v in variables}
             try:
                 result = self._run(s, given, batch)
@@ -177,16 +178,18 @@ class Step:
             touched = any(s.values[id(v)] is not given[id(v)] for v in metric.variables)
             if touched or not metric.variables:
                 return value
-            if type(metric).__name__ != "Mean":
-                result = metric.result()
-                if result is value or isinstance(result, dict):
-                    return value
-                raise errors.bad_value(
-                    f"{self.name} logs[{key!r}]",
-                    f"the result of the metric {key!r}, updated in the step",
-                    "a value beside a metric of that name which was not updated",
-                    f"call its update_state, or name the log otherwise than {key!r}",
-                )  # fmt: skip
+            if any(value is r for r in getattr(s, "tracker_results", [])):
+                # The step reports the loss tracker but left it to compute_loss to update it.
+                loss = getattr(s, "last_loss", None)
+                if type(loss) is not type(value):  # none, or one inside a gradient
+                    raise errors.StepfitValueError(
+                        f"{self.name} logs[{key!r}]: expected the loss tracker to be updated in "
+                        "the step, found it untouched; call metric.update_state(loss)."
+                    )
+                metric.update_state(loss)
+                return metric.result()
+            if type(metric) not in (LossTracker, Mean):
+                return value
             metric.update_state(value)
             return metric.result()
         return value
@@ -239,7 +242,7 @@ def _as_scalar(value):
     if isinstance(value, (bool, int, float, np.generic)):
         return jnp.asarray(value)
     if isinstance(value, (jax.Array, np.ndarray)) and value.size == 1 and value.ndim <= 1:
-        return jnp.reshape(value, ())
+        return value if value.ndim == 0 and isinstance(value, jax.Array) else jnp.reshape(value, ())
     return None
 
 

@@ -20,7 +20,7 @@ from stepfit.core import errors
 from stepfit.core import scope as scopes
 from stepfit.core.tracking import walk
 from stepfit.training import default_steps
-from stepfit.training.compiled import CompiledLoss, CompiledMetrics
+from stepfit.training.compiled import CompiledLoss, CompiledMetrics, LossTracker
 from stepfit.training.data import make_source, split_validation, unpack_validation_data
 from stepfit.training.data.class_weight import weigh_batch
 from stepfit.training.engine import LazyLogs, Runner, to_floats
@@ -117,7 +117,7 @@ class Trainer:
         if auto_scale_loss and self.dtype_policy.compute_dtype == "float16":
             self._optimizer = _scaled(self._optimizer or optimizers_module.get(optimizer))
         self._compiled_loss, self._compiled_metrics = compiled_loss, compiled_metrics
-        self._loss_tracker = metrics_module.Mean(name="loss")
+        self._loss_tracker = LossTracker(name="loss")
         self.run_eagerly = bool(run_eagerly)
         self.jit_compile = jit_compile
         self.steps_per_execution = steps_per_execution
@@ -252,6 +252,9 @@ class Trainer:
                 f"{self._where()} compute_loss: expected a loss, found none; pass loss= to "
                 "compile(), call add_loss in a layer, or override compute_loss."
             )
+        root = scopes.root_scope()
+        if root is not None:
+            root.last_loss = total  # for a step that leaves the loss tracker to us
         return total
 
     def _forward_losses_now(self):

@@ -30,7 +30,7 @@ def extract(archive, folder, formats="auto"):
     formats = [formats] if isinstance(formats, str) else list(formats)
     for name in formats:
         if name not in _OPENERS:
-            raise errors.unknown_name("archive_format", "archive format", name, _OPENERS)
+            raise errors.unknown_name("archive_format", "format", name, _OPENERS)
     opener = next((_OPENERS[f] for f in formats if _IS[f](archive)), None)
     if opener is None:
         expected = f"a {' or '.join(formats)} archive"

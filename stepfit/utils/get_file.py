@@ -156,6 +156,7 @@ def _failed(origin, target, file_hash, algorithm, error, hint):
 
 def _reason(error):
     if isinstance(error, urllib.error.HTTPError):
+        error.close()
         return f"HTTP status {error.code} ({error.reason})"
     if isinstance(error, http.client.IncompleteRead):
         return f"a connection that broke off {error.expected} bytes before the end"

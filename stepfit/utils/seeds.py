@@ -29,7 +29,7 @@ def set_random_seed(seed):
     """
     expected = "an integer from 0 to 2**32 - 1"
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-        raise errors.bad_type("set_random_seed(seed)", expected, seed)
+        raise errors.bad_type("set_random_seed(seed)", expected, errors.describe(seed))
     if not 0 <= seed < 2**32:
         raise errors.bad_value("set_random_seed(seed)", expected, repr(int(seed)))
     seed = int(seed)

@@ -143,6 +143,31 @@ def test_gradient_inside_the_block_of_a_persistent_tape_goes_on_record():
     np.testing.assert_allclose(tape.gradient(again, X), 9 * X**2)
 
 
+@pytest.mark.parametrize("jit", [False, True])
+def test_second_derivatives_on_one_persistent_tape(jit):
+    w = Variable(X)
+
+    def field(x):
+        rows = jax.lax.scan(lambda c, r: (c + jnp.sin(r) * x, c), x, w.value)[1]
+        return jnp.sum(jax.nn.relu(jax.jit(lambda a: a * rows)(x)) ** 2) + jnp.sum(x * x)
+
+    def run(x):
+        with GradientTape(persistent=True) as tape:
+            tape.watch(x)
+            y = field(x)
+            slope = tape.gradient(y, x)
+            loss = jnp.sum(slope**2)
+        return tape.gradient(loss, [x, w])
+
+    def loss(x, w_value):
+        with Scope([(w, w_value)]):
+            return jnp.sum(jax.grad(field)(x) ** 2)
+
+    actual = (jax.jit(run) if jit else run)(X)
+    for a, e in zip(actual, jax.grad(loss, (0, 1))(X, X)):
+        np.testing.assert_allclose(a, e, rtol=1e-4)
+
+
 def test_gradient_inside_the_block_of_an_ordinary_tape_ends_the_record():
     with GradientTape() as tape:
         tape.watch(X)
@@ -530,6 +555,15 @@ def test_jitted_function_called_before_the_block_is_recorded():
     np.testing.assert_array_equal(tape.gradient(y, X), 2 * X)
 
 
+def test_cached_closure_of_a_jitted_function_is_recorded():
+    f = jax.jit(lambda: jnp.sum(X**2))
+    f(), f()
+    with GradientTape() as tape:
+        tape.watch(X)
+        y = f()
+    np.testing.assert_array_equal(tape.gradient(y, X), 2 * X)
+
+
 def test_tapes_in_threads_do_not_meet():
     results = {}
 
@@ -687,8 +721,8 @@ def test_targets_that_have_no_gradient():
     )
     _refuses(
         TypeError,
-        "GradientTape.gradient, argument target: expected JAX arrays, found 1.5; compute the "
-        "target inside the block.",
+        "GradientTape.gradient, argument target: expected JAX arrays, found 1.5; compute it inside "
+        "the block.",
         lambda: tape.gradient([1.5], X),
     )
 
@@ -747,6 +781,39 @@ def test_batch_jacobian_without_a_common_batch_axis():
     )
 
 
+@pytest.mark.parametrize("persistent", [False, True])
+def test_gradient_of_the_outer_tape_inside_the_inner_block(persistent):
+    with GradientTape(persistent=persistent) as outer:
+        outer.watch(X)
+        with GradientTape() as inner:
+            inner.watch(X)
+            y = jnp.sum(X**3)
+            _refuses(
+                RuntimeError,
+                "GradientTape.gradient: expected a call after the tape's `with` block, or directly "
+                "in it, found one in the block of another tape, or in a traced function, inside "
+                "it; leave the inner block first, or swap the two tapes.",
+                lambda: outer.gradient(y, X),
+            )
+        slope = inner.gradient(y, X)
+    np.testing.assert_allclose(outer.gradient(slope, X), 6 * X)
+
+
+def test_jacobian_inside_the_block_of_a_persistent_tape():
+    with GradientTape(persistent=True) as tape:
+        tape.watch(X)
+        y = X**2
+        _refuses(
+            RuntimeError,
+            "GradientTape.jacobian: expected a call after the `with` block of a persistent tape, "
+            "found one inside it; leave the block first, or use two nested tapes for derivatives "
+            "of a Jacobian.",
+            lambda: tape.jacobian(y, X),
+        )
+        with tape.stop_recording():
+            np.testing.assert_allclose(tape.jacobian(y, X), jnp.diag(2 * X))
+
+
 @pytest.mark.parametrize("kind", ["vjp", "jvp"])
 def test_custom_rule_that_captures_a_watched_value(kind):
     def scaled(x):
@@ -767,4 +834,27 @@ def test_custom_rule_that_captures_a_watched_value(kind):
             "only its arguments, found a watched value that it captured, float32[3]; pass that "
             "value as an argument, or use jax.lax.stop_gradient on it before.",
             lambda: f(X),
+        )
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_mutable_array_that_gets_a_watched_value(jit):
+    def write(x):
+        with GradientTape() as tape:
+            tape.watch(x)
+            ref = jax.new_ref(jnp.zeros(3))
+            ref[...] = x
+
+    def make(x):
+        with GradientTape() as tape:
+            tape.watch(x)
+            jax.new_ref(x)
+
+    for run, primitive in ((write, "swap"), (make, "new_ref")):
+        _refuses(
+            RuntimeError,
+            f"GradientTape, in the primitive {primitive}: expected only constants in a mutable "
+            "array (jax.Ref), found a watched value, float32[3]; use x.at[...].set(...), or move "
+            "all uses of the Ref into one jax.jit function.",
+            lambda: (jax.jit(run) if jit else run)(X),  # noqa: B023
         )

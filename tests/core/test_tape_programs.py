@@ -8,6 +8,7 @@ in the same order.
 import functools
 
 import jax
+import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -419,14 +420,41 @@ def many_results(x):
 
 
 @program(X)
-def custom_root_and_linear_solve(x):
+def custom_linear_solve(x):
     a = x.T @ x + jnp.eye(3)
     solve = lambda f, b: jnp.linalg.solve(a, b)  # noqa: E731
     return lax.custom_linear_solve(lambda v: a @ v, x[0], solve, solve).sum()
 
 
+@program(X)
+def mutable_array_in_jit(x):
+    def run(x):
+        total = jax.new_ref(jnp.zeros_like(x))
+        total[...] = x * 2
+        return jnp.sum(total[...] * x)
+
+    return jax.jit(run)(x)
+
+
+@program(X)
+def identities(x):
+    y = jnp.array(jax.device_put(lax.optimization_barrier(x)), copy=True)
+    return jnp.sum(lax.reduce_precision(y, 8, 7) * jnp.asarray(x))
+
+
+@program(X, S)
+def custom_vjp_symbolic_zeros(x, s):
+    f = jax.custom_vjp(lambda x, s: x * s)
+    f.defvjp(
+        lambda x, s: (x.value * s.value, (x.value, s.value)),
+        lambda saved, ct: (ct * saved[1], jnp.sum(ct * saved[0])),
+        symbolic_zeros=True,
+    )
+    return jnp.sum(f(x, s) ** 2)
+
+
 @program(V)
-def host_print_and_loop_counter(x):
+def loop_counter(x):
     count = lax.while_loop(lambda c: c < 3, lambda c: c + 1, 0)  # no derivative flows here
     return jnp.sum(x) * count
 
@@ -507,7 +535,9 @@ def test_second_order(name, mode):
         np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-4)
 
 
-@pytest.mark.parametrize("name", ["dense", "jit_closure", "scan", "custom_jvp_in_jit", "cumulative"])
+@pytest.mark.parametrize(
+    "name", ["dense", "jit_closure", "scan", "custom_jvp_in_jit", "cumulative"]
+)
 def test_tape_inside_vmap(name):
     fun, args = _by_name(name)
     by_tape, by_grad = _both(fun, args)
@@ -555,7 +585,9 @@ def test_while_loop_runs_forward_and_says_why_it_has_no_gradient(mode):
     if mode == "jit":
         run = jax.jit(run, static_argnums=1)
     assert run(jnp.float32(3.0), False) == 12.0
-    with pytest.raises(ValueError, match="Reverse-mode differentiation does not work for lax.while"):
+    with pytest.raises(
+        ValueError, match="Reverse-mode differentiation does not work for lax.while"
+    ):
         run(jnp.float32(3.0), True)
 
 
@@ -577,7 +609,7 @@ def test_operation_without_derivative_fails_only_where_it_matters(mode):
 
 @pytest.mark.parametrize("mode", ["eager", "jit"])
 def test_shard_map(mode):
-    mesh = jax.make_mesh((1,), ("data",))
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     spec = jax.sharding.PartitionSpec
     double = jax.shard_map(
         lambda x, w: jax.lax.psum(jnp.sin(x @ w).sum(), "data"),
@@ -589,6 +621,24 @@ def test_shard_map(mode):
     if mode == "jit":
         by_tape, by_grad = jax.jit(by_tape), jax.jit(by_grad)
     _assert_same(by_tape(X, W), by_grad(X, W))
+
+
+@pytest.mark.parametrize("mode", ["eager", "jit"])
+def test_side_effects_happen_once(mode):
+    seen = []
+
+    def run(x):
+        with GradientTape() as tape:
+            tape.watch(x)
+            jax.debug.callback(lambda a: seen.append(("debug", float(a))), x.sum())
+            jax.experimental.io_callback(lambda a: seen.append(("io", float(a))), None, x.sum())
+            y = x * x
+        return tape.gradient(y, x)
+
+    x = jnp.array([1.0, 2.0])
+    np.testing.assert_array_equal((jax.jit(run) if mode == "jit" else run)(x), 2 * x)
+    jax.effects_barrier()
+    assert sorted(seen) == [("debug", 3.0), ("io", 3.0)]
 
 
 def test_without_jit():
@@ -653,7 +703,7 @@ def _models():
     yield _lstm, lstm, _values(4, 12, 6), labels
     layer = {"gamma": _values(16), "qkv": _values(3, 16, 2, 8), "out": _values(2, 8, 16),
              "up": _values(16, 64), "down": _values(64, 16)}  # fmt: skip
-    transformer = {"table": _values(50, 16), "w": _values(16, 4), "layers": [layer, layer]}
+    transformer = {"table": _values(50, 16), "w": _values(16, 4), "layers": [layer]}
     yield _transformer, transformer, jnp.arange(48).reshape(4, 12), labels
 
 

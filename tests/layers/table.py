@@ -162,7 +162,7 @@ REGULARIZATION = [
     row("Dropout", SEQ, train=True, rate=0),
     row("SpatialDropout1D", SEQ, random=True, rate=0.4, seed=3),
     row("SpatialDropout2D", IMG, random=True, rate=0.4, seed=3, data_format="channels_last"),
-    row("SpatialDropout3D", VOL, random=True, rate=0.4, seed=3),
+    row("SpatialDropout3D", (2, 2, 3, 2, 6), random=True, rate=0.4, seed=3),
     row("GaussianNoise", SEQ, random=True, stddev=0.4, seed=3),
     row("GaussianDropout", SEQ, random=True, rate=0.4, seed=3),
     row("AlphaDropout", SEQ, random=True, rate=0.4, seed=3),

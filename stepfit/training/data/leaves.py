@@ -82,7 +82,9 @@ _SCALARS = (int, float, complex, np.generic, str, bytes)
 def _is_numbers(value):
     """Say whether a list is made of plain numbers (or strings), at any depth."""
     while isinstance(value, (list, tuple)):
-        if not value or not all(v is None or isinstance(v, (list, tuple, *_SCALARS)) for v in value):
+        if not all(v is None or isinstance(v, (list, tuple, *_SCALARS)) for v in value):
+            return False
+        if not value:
             return False
         value = value[0]
     return isinstance(value, _SCALARS)

@@ -97,4 +97,4 @@ def _kind(x, name):
         fix = "call it, if it is a function that makes a generator"
     else:
         fix = "pass arrays, a generator, a tf.data.Dataset or a torch DataLoader"
-    raise errors.bad_type(name, "data", x, fix)
+    raise errors.bad_type(name, "data", errors.describe(x), fix)

@@ -25,7 +25,7 @@ def split_validation(x, y, sample_weight, validation_split):
     share = checks.fraction(validation_split, "validation_split")
     if x is not None and not looks_like_arrays(x):
         fix = "pass validation_data, or cut the data before"
-        raise errors.bad_type("validation_split", "arrays as x", x, fix)
+        raise errors.bad_type("validation_split", "arrays as x", errors.describe(x), fix)
     parts = standardize(x, y, sample_weight, ("x", "y", "sample_weight"))
     size = leaves.named_leaves(parts[0], "x")[0][1].shape[0]
     cut = math.floor(size * (1.0 - share))

@@ -1,0 +1,238 @@
+"""Every op of the table against real Keras: values, dtypes, symbolic shapes, gradients."""
+
+import inspect
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+
+from stepfit import ops
+from stepfit.core import config
+from stepfit.core.symbolic import KerasTensor
+from stepfit.core.variable import Variable
+from tests.ops.table import BOX, ROWS, B, I, P, X
+
+
+def label(row):
+    name, args, kwargs = row
+    shapes = [str(np.shape(a)) if isinstance(a, np.ndarray) else str(a)[:18] for a in args]
+    return f"{name}({','.join(shapes + [f'{k}={v}'[:30] for k, v in kwargs.items()])})"
+
+
+LABELS = [label(row) for row in ROWS]
+each_row = pytest.mark.parametrize("row", ROWS, ids=[f"{i}-{t}" for i, t in enumerate(LABELS)])
+
+
+@each_row
+def test_values_and_dtypes_are_keras(row):
+    name, args, kwargs = row
+    theirs = getattr(keras.ops, name)(*args, **kwargs)
+    ours = getattr(ops, name)(*args, **kwargs)
+    theirs, ours = jax.tree.leaves(theirs), jax.tree.leaves(ours)
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape
+        np.testing.assert_allclose(
+            np.asarray(a, dtype=_wide(a)), np.asarray(b, dtype=_wide(b)), rtol=2e-5, atol=2e-5
+        )
+
+
+def _wide(x):
+    return "float32" if x.dtype == jnp.bfloat16 else x.dtype
+
+
+# Their output shapes depend on the values.
+EAGER_ONLY = {"nonzero", "unique", "bincount", "histogram"}
+SYMBOLIC = [r for r in ROWS if isinstance(r[1][0], np.ndarray) and r[0] not in EAGER_ONLY
+            and not (r[0] == "where" and len(r[1]) == 1)]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", SYMBOLIC, ids=lambda r: label(r))
+def test_symbolic_call_infers_shape_and_dtype(row):
+    name, (first, *rest), kwargs = row
+    found = getattr(ops, name)(KerasTensor(first.shape, first.dtype), *rest, **kwargs)
+    expected = jax.eval_shape(lambda x: getattr(ops, name)(x, *rest, **kwargs), first)
+    found, expected = jax.tree.leaves(found), jax.tree.leaves(expected)
+    assert [(f.shape, f.dtype) for f in found] == [(e.shape, e.dtype.name) for e in expected]
+
+
+DTYPES = ["bool", "uint8", "int32", "float16", "bfloat16"]
+SHARED = sorted({r[0] for r in ROWS if len(r[1]) == 1 and r[1][0] is X and not r[2]}
+                - {"nonzero", "sparsemax", "svd", "qr", "pinv", "matrix_rank", "corrcoef", "norm",
+                   "convert_to_tensor", "glu", "normalize", "trunc"})  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_result_dtypes_are_keras(name):
+    for dtype in DTYPES:
+        x = jax.ShapeDtypeStruct((3, 4), dtype)
+        try:
+            theirs = jax.eval_shape(getattr(keras.ops, name), x)
+        except (TypeError, ValueError):
+            continue  # Keras refuses this dtype
+        ours = jax.eval_shape(getattr(ops, name), x)
+        assert jax.tree.map(lambda s: s.dtype, ours) == jax.tree.map(lambda s: s.dtype, theirs), (
+            name, dtype)  # fmt: skip
+
+
+MIXED = [("float16", "float32"), ("bfloat16", "int32"), ("int32", "uint8"), ("bool", "int32")]
+
+
+@pytest.mark.parametrize("name", ["add", "multiply", "divide", "maximum", "where", "equal"])
+def test_mixed_dtypes_are_keras(name):
+    for one, two in MIXED:
+        a, b = jax.ShapeDtypeStruct((3,), one), jax.ShapeDtypeStruct((3,), two)
+        call = {m: getattr(m, name) for m in (ops, keras.ops)}
+        if name == "where":
+            call = {m: lambda x, y, f=f: f(jnp.ones(3, bool), x, y) for m, f in call.items()}
+        dtypes = {jax.eval_shape(f, a, b).dtype for f in call.values()}
+        assert len(dtypes) == 1, (one, two)
+
+
+@pytest.mark.parametrize("name", sorted({row[0] for row in ROWS}))
+def test_signature_is_keras(name):
+    def read(function):
+        return [(p.name, p.default) for p in inspect.signature(function).parameters.values()
+                if p.kind is not p.VAR_KEYWORD]  # fmt: skip
+
+    assert read(getattr(ops, name)) == read(getattr(keras.ops, name))
+    assert getattr(ops, name).__doc__
+
+
+def test_every_op_of_keras_is_here_or_named():
+    """What is missing is a list, so that nothing goes missing by accident."""
+    missing = {n for n in dir(keras.ops) if not n.startswith("_") and not hasattr(ops, n)}
+    assert {n for n in missing if callable(getattr(keras.ops, n))} == {
+        "adaptive_average_pool", "adaptive_max_pool", "ctc_decode", "ctc_loss",
+        "extract_sequences", "fold", "istft", "rearrange", "stft",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["add", "mean", "softmax", "concatenate", "matmul"])
+def test_variables_and_lists_are_arrays(name):
+    v = Variable(X)
+    arguments = {"mean": (v,), "softmax": (v,), "concatenate": ([v, X],)}.get(name, (v, X.T))
+    if name == "add":
+        arguments = (v, X.tolist())
+    plain = jax.tree.map(lambda a: X if a is v else a, arguments,
+                         is_leaf=lambda a: isinstance(a, Variable))  # fmt: skip
+    if name == "add":
+        plain = (X, X)
+    np.testing.assert_allclose(getattr(ops, name)(*arguments), getattr(ops, name)(*plain))
+
+
+def test_floats_from_integers_follow_floatx():
+    try:
+        config.set_floatx("float16")
+        assert ops.sqrt(I).dtype == ops.mean(I).dtype == ops.zeros(2).dtype == "float16"
+        assert ops.divide(I, I + 1).dtype == ops.linspace(0, 1, 3).dtype == "float16"
+        assert ops.sqrt(P).dtype == "float32"
+        assert ops.sum(I).dtype == ops.arange(3).dtype == "int32"
+        assert ops.arange(0.0, 1.0, 0.5).dtype == ops.one_hot([1], 2).dtype == "float16"
+    finally:
+        config.set_floatx("float32")
+
+
+@pytest.mark.parametrize("name", ["divide_no_nan", "normalize", "relu", "sparsemax", "logsumexp"])
+def test_gradients_are_keras(name):
+    x = np.where(B, X, 0).astype("float32")
+    arguments = {"divide_no_nan": (P, x), "relu": (x,)}.get(name, (X,))
+
+    def grad(module):
+        function = getattr(module, name)
+        return jax.grad(lambda *a: jnp.sum(jnp.sin(function(*a))), argnums=len(arguments) - 1)(
+            *[jnp.asarray(a) for a in arguments]
+        )
+
+    np.testing.assert_allclose(grad(ops), grad(keras.ops), rtol=1e-5, atol=1e-6)
+    assert np.isfinite(grad(ops)).all()
+
+
+def test_shape_is_python_ints_under_jit():
+    seen = []
+
+    @jax.jit
+    def f(x):
+        seen.append((ops.shape(x), ops.ndim(x), ops.size(x)))
+        return ops.reshape(x, (ops.shape(x)[0], -1))
+
+    assert f(BOX).shape == (2, 12)
+    assert seen == [((2, 3, 4), 3, 24)] and all(type(n) is int for n in seen[0][0])
+    assert ops.shape(KerasTensor((None, 3))) == (None, 3)
+    assert ops.size(KerasTensor((None, 3))) is None
+    assert ops.shape([[1, 2, 3]]) == (1, 3) and ops.ndim(2.0) == 0
+
+
+def test_conversion():
+    assert ops.is_tensor(ops.ones(2)) and not ops.is_tensor(np.ones(2))
+    assert isinstance(ops.convert_to_numpy(ops.ones(2)), np.ndarray)
+    assert ops.dtype(X) == "float32" and ops.dtype(KerasTensor((2,), "int32")) == "int32"
+    assert ops.convert_to_tensor(np.ones(2), dtype="bfloat16").dtype == "bfloat16"
+    np.testing.assert_array_equal(ops.convert_to_numpy(Variable(X)), X)
+
+
+def test_control_flow():
+    up = ops.cond(True, lambda: 1.0, lambda: 2.0)
+    assert float(up) == 1.0
+    assert int(ops.switch(2, [lambda x: x, lambda x: -x, lambda x: 2 * x], 5)) == 10
+    assert int(ops.while_loop(lambda i: i < 10, lambda i: i + 3, 0, maximum_iterations=2)) == 6
+    a, b = ops.while_loop(lambda a, b: a < 3, lambda a, b: [a + 1, b * 2.0], [0, 1.0])
+    assert (int(a), float(b)) == (3, 8.0)
+    assert int(ops.fori_loop(0, 4, lambda i, total: total + i, 0)) == 6
+    np.testing.assert_allclose(ops.map(lambda r: r.sum(), jnp.asarray(X)), X.sum(1), rtol=1e-5)
+    np.testing.assert_allclose(
+        ops.vectorized_map(lambda r: r.sum(), jnp.asarray(X)), X.sum(1), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        ops.associative_scan(lambda a, b: a + b, jnp.asarray(X), axis=1), X.cumsum(1), rtol=1e-5
+    )
+    primal, tangent = ops.jvp(lambda x: x**2, (3.0,), (1.0,))
+    assert (float(primal), float(tangent)) == (9.0, 6.0)
+    np.testing.assert_array_equal(ops.vectorize(lambda a: a + 1)(X), X + 1)
+    assert float(jax.grad(lambda x: ops.stop_gradient(x) * x)(3.0)) == 3.0
+
+
+ERRORS = [
+    (lambda: ops.conv(np.ones((1, 4, 3)), np.ones((2, 2, 4))),
+     "conv(inputs): expected channels that the kernel's 2 input channels divide, found 3 channels."),
+    (lambda: ops.conv(np.ones((1, 2, 1)), np.ones((3, 1, 1))),
+     "conv(inputs): expected space for at least one window, found float32[1,2,1] for a kernel of "
+     'shape (3, 1, 1); use padding="same", a smaller kernel or a larger input.'),
+    (lambda: ops.conv(np.ones((1, 4, 1)), np.ones((3, 1, 1)), padding="sane"),
+     "conv(padding): expected the name of a padding, found 'sane'; did you mean 'same'?"),
+    (lambda: ops.conv(np.ones((4, 1)), np.ones((3, 1))),
+     "conv(inputs, kernel): expected arrays of the same rank: batch, 1 to 3 spatial axes, "
+     "channels, found float32[4,1] and float32[3,1]."),
+    (lambda: ops.max_pool(np.ones((1, 4, 1)), (2, 2)),
+     "max_pool(pool_size): expected a positive int or a tuple of 1 positive ints, found (2, 2)."),
+    (lambda: ops.categorical_crossentropy(np.ones((2, 3)), np.ones((2, 4))),
+     "categorical_crossentropy(target, output): expected arrays of the same shape, found "
+     "float32[2,3] and float32[2,4]."),
+    (lambda: ops.sparse_categorical_crossentropy(np.ones(3), np.ones((2, 4))),
+     "sparse_categorical_crossentropy(target, output): expected a target shaped like the output "
+     "without its last axis, found float32[3] and float32[2,4]."),
+    (lambda: ops.scatter_update(X, [[0, 0]], [1.0], reduction="ad"),
+     "scatter_update(reduction): expected the name of a reduction, found 'ad'; did you mean 'add'?"),
+    (lambda: ops.segment_sum(np.ones(3), np.zeros(3, int)),
+     "segment_sum(num_segments): expected the number of segments, found None; shapes are fixed at "
+     "compile time, pass num_segments=."),
+    (lambda: ops.cholesky(-np.eye(2, dtype="float32")),
+     "cholesky(x): expected a positive definite matrix, found float32[2,2] that is not one."),
+    (lambda: ops.searchsorted(X, X),
+     "searchsorted(sorted_sequence): expected a 1D array, found float32[3,4]; use vectorized_map "
+     "over the leading axes."),
+    (lambda: ops.normalize(X, order=0),
+     "normalize(order): expected an int of at least 1, found 0."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call, text", ERRORS, ids=[t.split(":")[0] for _, t in ERRORS])
+def test_error_texts(call, text):
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert str(caught.value) == text

@@ -1,0 +1,243 @@
+"""The progress bar on a terminal, in a notebook and in a log."""
+
+import io
+import logging
+import os
+import re
+import sys
+import time
+
+import pytest
+
+from stepfit.utils import Progbar, progbar
+from stepfit.utils.console import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    print_msg,
+)
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(progbar, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    def start(columns=80):
+        screen = Terminal()
+        monkeypatch.setattr(sys, "stdout", screen)
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        return screen
+
+    return start
+
+
+def frames(screen):
+    return [ANSI.sub("", f) for f in screen.getvalue().split("\r")[1:]]
+
+
+def run(clock, target=4, steps=4, seconds=0.01, values=(("loss", 0.5),), **kwargs):
+    bar = Progbar(target, stateless_metrics=(), **kwargs)
+    for step in range(1, steps + 1):
+        clock.now += seconds
+        bar.update(step, list(values))
+    return bar
+
+
+def test_terminal(terminal, clock):
+    screen = terminal()
+    run(clock, interval=0)
+    line = "━" * 20
+    assert frames(screen) == [
+        f"1/4 {line} 0s 10ms/step - loss: 0.5000",
+        f"2/4 {line} 0s 10ms/step - loss: 0.5000",
+        f"3/4 {line} 0s 10ms/step - loss: 0.5000",
+        f"4/4 {line} 0s 10ms/step - loss: 0.5000\n",
+    ]
+
+
+def test_colours_show_how_far_it_is(terminal, clock):
+    screen = terminal()
+    run(clock, steps=1)
+    assert "\x1b[32m" + "━" * 5 + "\x1b[0m\x1b[37m" + "━" * 15 in screen.getvalue()
+
+
+def test_without_colours(terminal, clock, monkeypatch):
+    screen = terminal()
+    monkeypatch.setenv("NO_COLOR", "1")
+    run(clock, steps=1)
+    assert "\x1b" not in screen.getvalue()
+    assert "━" * 5 + "─" * 15 in screen.getvalue()
+
+
+@pytest.mark.parametrize("columns", [200, 80, 60, 50, 40, 30, 20, 10, 5])
+@pytest.mark.parametrize("target", [1000, None])
+def test_no_line_is_wider_than_the_terminal(terminal, clock, columns, target):
+    screen = terminal(columns)
+    values = [("accuracy", 0.5), ("loss", 0.25), ("val_loss", 1e-5)]
+    bar = run(clock, target, steps=999, interval=0, values=values)
+    for frame in frames(screen):
+        assert len(frame) < columns and "\n" not in frame
+    if columns > 30:
+        bar.update(1000, values, finalize=True)
+        last = frames(screen)[-1]
+        assert all(len(line) < columns for line in last.split("\n"))
+        for text in ("accuracy: 0.5000", "loss: 0.2500", "val_loss: 1.0000e-05"):
+            assert text in last
+
+
+def test_a_longer_line_leaves_nothing_behind(terminal, clock):
+    screen = terminal()
+    bar = Progbar(3, interval=0, stateless_metrics=())
+    bar.update(1, [("loss", 1e-9)])
+    bar.update(2, [("loss", 0.5)])
+    first, second = frames(screen)
+    assert len(second) == len(first) and second.endswith("0.5000    ")
+
+
+def test_redraws_are_rare(terminal, clock):
+    screen = terminal()
+    run(clock, 10_000, steps=10_000, seconds=1e-3)
+    assert 150 <= len(frames(screen)) <= 205  # ten seconds, at most 20 per second
+
+
+def test_a_step_costs_next_to_nothing(terminal):
+    terminal()
+    bar = Progbar(10**9, stateless_metrics=())
+    values = [("loss", 0.5)]
+    start = time.perf_counter()
+    for step in range(1, 5001):
+        bar.update(step, values)
+    assert (time.perf_counter() - start) / 5000 < 50e-6
+
+
+def test_log_has_one_line_and_no_control_characters(capsys, clock):
+    for verbose in (1, 2):
+        run(clock, verbose=verbose)
+        assert capsys.readouterr().out == "4/4 - 0s - 10ms/step - loss: 0.5000\n"
+
+
+def test_one_line_on_a_terminal_with_verbose_2(terminal, clock):
+    screen = terminal()
+    run(clock, verbose=2)
+    assert screen.getvalue() == "4/4 - 0s - 10ms/step - loss: 0.5000\n"
+
+
+def test_silent(terminal, clock):
+    screen = terminal()
+    assert not run(clock, verbose=0).due()
+    assert screen.getvalue() == ""
+
+
+def test_unknown_target(terminal, clock):
+    screen = terminal()
+    run(clock, None, steps=2, interval=0)
+    assert frames(screen) == [
+        "1/Unknown 0s 10ms/step - loss: 0.5000",
+        "2/Unknown 0s 10ms/step - loss: 0.5000",
+    ]
+
+
+def test_the_first_step_is_left_out_of_the_rate(capsys, clock):
+    bar = Progbar(11, stateless_metrics=())
+    clock.now += 60  # compiling
+    bar.update(1)
+    clock.now += 1
+    bar.update(11)
+    assert capsys.readouterr().out == "11/11 - 61s - 100ms/step\n"
+
+
+TIMES = [(0.5, "9s"), (10, "3:10"), (500, "2:38:20")]
+
+
+@pytest.mark.parametrize(("seconds", "text"), TIMES)
+def test_time_left(terminal, clock, seconds, text):
+    screen = terminal()
+    run(clock, 20, steps=1, seconds=seconds)
+    assert f" {text} " in frames(screen)[0]
+
+
+RATES = [(2.0, "2s/step"), (5e-3, "5ms/step"), (5e-6, "5us/step")]
+
+
+@pytest.mark.parametrize(("seconds", "text"), RATES)
+def test_rate(capsys, clock, seconds, text):
+    run(clock, seconds=seconds)
+    assert f" - {text} - " in capsys.readouterr().out
+
+
+def test_averages_and_stateful_metrics_are_those_of_keras(terminal, clock):
+    from keras.utils import Progbar as KerasProgbar
+
+    screen = terminal()
+    found = []
+    for kind in (Progbar, KerasProgbar):
+        bar = kind(10, interval=0, stateful_metrics=["b"])
+        bar.update(1, [("a", 1.0), ("b", 1.0)])
+        bar.update(3, [("a", 4.0), ("b", 2.0)])
+        bar.add(2, [("a", 0.5), ("b", -3.0)])
+        text = ANSI.sub("", screen.getvalue().split("\r")[-1])
+        found.append(re.findall(r"- (\w): (\S+)", text))
+    assert found[0] == found[1] == [("a", "2.0000"), ("b", "-3.0000")]
+
+
+def test_both_kinds_of_metrics_are_an_error():
+    with pytest.raises(ValueError) as error:
+        Progbar(1, stateful_metrics=["a"], stateless_metrics=["b"])
+    assert str(error.value) == (
+        "Progbar: expected stateful_metrics or stateless_metrics, found both; pass one of them."
+    )
+
+
+def test_notebook_redraws_in_place(monkeypatch, clock):
+    class OutStream(io.StringIO):
+        pass
+
+    OutStream.__module__ = "ipykernel.iostream"
+    monkeypatch.setitem(sys.modules, "ipykernel", os)
+    screen = OutStream()
+    monkeypatch.setattr(sys, "stdout", screen)
+    run(clock, interval=0)
+    assert len(frames(screen)) == 4 and screen.getvalue().count("\n") == 1
+
+
+def test_output_that_cannot_encode_the_bar(monkeypatch, clock):
+    class Ascii(io.TextIOWrapper):
+        def isatty(self):
+            return True
+
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", Ascii(raw, encoding="ascii"))
+    run(clock, steps=1)
+    assert b"=====" in raw.getvalue()
+
+
+def test_messages_go_to_the_logger_when_asked(capsys, caplog, clock):
+    disable_interactive_logging()
+    try:
+        with caplog.at_level(logging.INFO, logger="stepfit"):
+            print_msg("hello")
+            run(clock)
+    finally:
+        enable_interactive_logging()
+    assert caplog.messages == ["hello", "4/4 - 0s - 10ms/step - loss: 0.5000"]
+    assert capsys.readouterr().out == ""
