@@ -111,7 +111,7 @@ class CallbackList(Callback):
         users = self.users(hook)
         if not users:
             return
-        shared = []
+        shared: list[dict] = []
 
         def read():
             if not shared:

@@ -26,13 +26,13 @@ class CSVLogger(Callback):
 
     Example:
 
-    >>> import os, tempfile
+    >>> import os, pathlib, tempfile
     >>> import stepfit as keras
     >>> path = os.path.join(tempfile.mkdtemp(), "log.csv")
     >>> log = keras.callbacks.CSVLogger(path)
     >>> log.on_train_begin()
     >>> log.on_epoch_end(0, {"loss": 0.5})
-    >>> print(open(path).read().strip())
+    >>> print(pathlib.Path(path).read_text().strip())
     epoch,loss
     0,0.5
     """

@@ -8,7 +8,7 @@ def plain_logs(logs):
     """Return logs as a flat dict of floats, sorted by name.
 
     Args:
-        logs: dict of scalars (also nested dicts), a function that returns one, or None. Values
+        logs: mapping of scalars (also nested ones), a function that returns one, or None. Values
             that are no scalars stay as they are, device arrays as NumPy arrays.
 
     >>> plain_logs({"loss": np.float32(0.5), "a": {"b": 1}})
@@ -17,7 +17,7 @@ def plain_logs(logs):
     if callable(logs):
         logs = logs()
     flat = {}
-    for name, value in sorted(jax.device_get(logs or {}).items()):
+    for name, value in sorted(jax.device_get(dict(logs or {})).items()):
         if isinstance(value, dict):
             flat.update(plain_logs(value))
         else:

@@ -2,6 +2,7 @@
 
 import os
 import string
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class ModelCheckpoint(MonitorCallback):
         self._check()
         self._epoch, self._batches, self._last_batch = 0, 0, -1
         if save_freq != "epoch":  # only then is there anything to do after a batch
-            self.on_train_batch_end = self._after_batch
+            vars(self)["on_train_batch_end"] = self._after_batch
 
     def _check(self):
         where = "ModelCheckpoint"
@@ -131,7 +132,7 @@ def save_weights(model, path):
     if os.path.isdir(path):
         fix = "name a file in it"
         raise errors.bad_value(f"filepath {path!r}", "the path of a file", "a folder", fix)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for variable, value in zip(model.weights, model.get_weights(), strict=True):
         if variable.path in arrays:
             fix = "give the layers different names"

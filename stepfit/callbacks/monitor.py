@@ -47,7 +47,8 @@ class MonitorCallback(Callback):
         super().__init__()
         where = type(self).__name__
         if not isinstance(monitor, str):
-            raise errors.bad_type(f"{where}(monitor)", "the name of a metric", errors.describe(monitor))
+            found = errors.describe(monitor)
+            raise errors.bad_type(f"{where}(monitor)", "the name of a metric", found)
         if mode not in ("auto", "min", "max"):
             raise errors.unknown_name(f"{where}(mode)", "mode", mode, ("auto", "min", "max"))
         self.monitor, self.mode, self.best = monitor, mode, baseline

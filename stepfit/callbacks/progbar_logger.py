@@ -1,5 +1,7 @@
 """Progress and metrics on standard output."""
 
+from typing import Any
+
 from stepfit.callbacks.callback import Callback
 from stepfit.utils.console import print_msg
 from stepfit.utils.progbar import Progbar
@@ -24,7 +26,7 @@ class ProgbarLogger(Callback):
 
     def __init__(self):
         super().__init__()
-        self.progbar = None
+        self.progbar: Any = None
         self.verbose, self.epochs, self.target = 1, 1, None
         self._seen = 0
         self._in_fit = False

@@ -3,6 +3,10 @@
 import functools
 import operator
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from stepfit.core import naming, symbolic
 
 
@@ -58,7 +62,7 @@ def op(fn=None, *, name=None):
 
 def _record(fn, label, args, kwargs):
     call = OpCall(fn, label)
-    outputs = symbolic.infer(fn, args, kwargs, f"operation {call.name!r}")
+    outputs = symbolic.infer(fn, args, kwargs, f"operation {call.name!r}", named=True)
     symbolic.Node(call, args, kwargs, outputs)
     return outputs
 
@@ -83,6 +87,19 @@ for _name, _function in {
     _forward, _reflected = _operator(_function, {"sub": "subtract", "mul": "multiply"}.get(_name, _name))
     setattr(symbolic.KerasTensor, f"__{_name}__", _forward)
     setattr(symbolic.KerasTensor, f"__r{_name}__", _reflected)
+def _equal(self, other):
+    # Symbolic tensors stay comparable by identity, so that `in` and `list.index` find them.
+    is_value = isinstance(other, (int, float, np.ndarray, np.generic, jax.Array))
+    is_value = is_value and not isinstance(other, bool)  # bools too are only looked for in lists
+    return _equal_to(self, other) if is_value else self is other
+
+
+_equal_to = op(operator.eq, name="equal")
+symbolic.KerasTensor.__eq__ = _equal
+symbolic.KerasTensor.reshape = op(lambda x, newshape: jnp.reshape(x, newshape), name="reshape")
+symbolic.KerasTensor.squeeze = op(lambda x, axis=None: jnp.squeeze(x, axis), name="squeeze")
+symbolic.KerasTensor.__round__ = op(lambda x, digits=0: jnp.round(x, digits or 0), name="round")
+
 for _name, _function in {
     "neg": operator.neg, "abs": operator.abs, "invert": operator.invert, "lt": operator.lt,
     "le": operator.le, "gt": operator.gt, "ge": operator.ge, "ne": operator.ne,

@@ -13,6 +13,7 @@ a shape formula of its own.
 
 import contextvars
 import itertools
+import re
 
 import jax
 import numpy as np
@@ -20,8 +21,8 @@ import numpy as np
 from stepfit.core import dtypes, errors, naming
 from stepfit.core import scope as scopes
 
-_NO_CALL = (
-    "expected an array, found the symbolic tensor {name!r}: JAX functions need values. Use "
+_NO_VALUE = (
+    "KerasTensor {name!r}: expected an array, found a symbolic tensor, which has no value yet; use "
     "stepfit.ops, or make your function an operation with @stepfit.op, or call it in a Layer."
 )
 
@@ -57,11 +58,11 @@ class KerasTensor:
         return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
 
     def _refuse(self, *args, **kwargs):
-        raise errors.StepfitTypeError(_NO_CALL.format(name=self.name))
+        raise errors.StepfitTypeError(_NO_VALUE.format(name=self.name))
 
     __array_priority__ = 1000  # `array + symbolic` is ours to answer
 
-    __jax_array__ = __array__ = __float__ = __int__ = __index__ = _refuse
+    __array__ = __float__ = __int__ = __index__ = _refuse
 
     def __iter__(self):
         raise errors.StepfitTypeError(
@@ -80,6 +81,12 @@ class KerasTensor:
 
     def __hash__(self):
         return id(self)
+
+
+# JAX flattens what it is given, and is told there and then that a symbolic tensor is no array.
+jax.tree_util.register_pytree_node(
+    KerasTensor, KerasTensor._refuse, lambda aux, parts: aux
+)
 
 
 class Node:
@@ -118,6 +125,11 @@ def symbolic_leaves(tree):
     if isinstance(tree, dict):
         return [t for item in tree.values() for t in symbolic_leaves(item)]
     return []
+
+
+def leaves(tree):
+    """Return the leaves of a pytree; symbolic tensors are leaves."""
+    return jax.tree.leaves(tree, is_leaf=is_symbolic)
 
 
 def any_symbolic(args, kwargs=None):
@@ -166,7 +178,7 @@ def _probe(shape, which):
     return tuple(sizes)
 
 
-def infer(fn, args, kwargs, where):
+def infer(fn, args, kwargs, where, named=False):
     """Return `fn`'s outputs for symbolic arguments, as a tree of new KerasTensors.
 
     Args:
@@ -174,6 +186,7 @@ def infer(fn, args, kwargs, where):
             made while tracing are dropped.
         args, kwargs: its arguments, with symbolic tensors anywhere in them.
         where: the operation's name, for errors.
+        named: whether a TypeError or ValueError of `fn` is raised anew, naming the operation.
     """
     tensors = symbolic_leaves((args, kwargs))
     unknown = any(None in t.shape for t in tensors)
@@ -193,32 +206,78 @@ def infer(fn, args, kwargs, where):
             new_args, new_kwargs = map_tensors(lambda t: feed[id(t)], (args, kwargs))
             with scopes.Scope(collect_losses=True) as scope:
                 scope.abstract = True
-                return fn(*new_args, **new_kwargs)
+                found = []
+                forms.append(_take_apart(fn(*new_args, **new_kwargs), found))
+                return found
 
+        forms = []
         try:
-            return jax.eval_shape(run, structs)
+            outputs = jax.eval_shape(run, structs)
         except errors.StepfitError:
             raise
         except Exception as e:
             shapes = ", ".join(f"{t.dtype}{t.shape}" for t in tensors)
             note = f"This happened while finding the output shape of {where} for inputs {shapes}"
             if unknown:
-                probed = ", ".join(str(_probe(t.shape, which)) for t in tensors)
+                probed = ", ".join(str(s.shape) for s in structs)
                 note += f" (unknown sizes were tried as {probed})"
-            e.add_note(note + ".")
+            rephrase = named and isinstance(e, (TypeError, ValueError))
+            error = _rephrase(e, where, tensors, [s.shape for s in structs]) if rephrase else e
+            error.add_note(note + ".")
+            if rephrase:
+                raise error from e
             raise
+        return outputs, forms[-1]
 
-    first = trace(0)
-    second = trace(1) if unknown else first
-
-    def combine(a, b):
-        shape = [m if m == n else None for m, n in zip(a.shape, b.shape, strict=True)]
-        return KerasTensor(shape, a.dtype)
-
-    try:
-        return jax.tree.map(combine, first, second)
-    except ValueError as e:
+    first, form = trace(0)
+    second, other_form = trace(1) if unknown else (first, form)
+    ranks, other_ranks = [[len(s.shape) for s in found] for found in (first, second)]
+    same = jax.tree.structure(form) == jax.tree.structure(other_form)
+    if not same or ranks != other_ranks:
         raise errors.StepfitValueError(
             f"{where}: expected outputs whose rank and structure do not depend on the batch size, "
             "found outputs that differ between two batch sizes; return the same structure always."
-        ) from e
+        )
+    shapes = [
+        tuple(m if m == n else None for m, n in zip(a.shape, b.shape, strict=True))
+        for a, b in zip(first, second, strict=True)
+    ]
+    made = [KerasTensor(s, a.dtype) for s, a in zip(shapes, first, strict=True)]
+    return _map_plain(lambda slots: jax.tree.map(made.__getitem__, slots), form)
+
+
+def _rephrase(e, where, tensors, probes):
+    """Return an error of JAX, met while probing, as one that names the operation and its inputs."""
+    reason = str(e).strip().splitlines()[0].rstrip(".") if str(e).strip() else type(e).__name__
+    sizes = {p for t, probe in zip(tensors, probes, strict=True)
+             for d, p in zip(t.shape, probe, strict=True) if d is None}  # fmt: skip
+    if sizes:
+        reason = re.sub(rf"\b({'|'.join(map(str, sizes))})\b", "None", reason)
+    found = ", ".join(f"{t.dtype}{t.shape}" for t in tensors)
+    text = errors.message(where, "arguments that it can take", found, reason)
+    is_type = isinstance(e, TypeError) and "shape" not in reason
+    return (errors.StepfitTypeError if is_type else errors.StepfitValueError)(text)
+
+
+def _map_plain(fn, tree):
+    """Apply `fn` to what stands in dicts (in their own order, not sorted), lists and tuples."""
+    if tree is None:
+        return None
+    if type(tree) is dict:
+        return {k: _map_plain(fn, v) for k, v in tree.items()}
+    if type(tree) in (list, tuple):
+        return type(tree)(_map_plain(fn, v) for v in tree)
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*(_map_plain(fn, v) for v in tree))
+    return fn(tree)
+
+
+def _take_apart(tree, found):
+    """Move the arrays of a structure to the list `found`; return it with their places there."""
+
+    def places(part):
+        flat, structure = jax.tree.flatten(part)
+        found.extend(flat)
+        return jax.tree.unflatten(structure, range(len(found) - len(flat), len(found)))
+
+    return _map_plain(places, tree)

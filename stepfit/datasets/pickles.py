@@ -45,17 +45,19 @@ class _Array:
 
     def resolve(self):
         dtype = self.dtype.resolve()
-        order = "F" if self.fortran else "C"
         if not dtype.hasobject:
             content = self.content
             raw = content.encode("latin1") if isinstance(content, str) else bytes(content)
-            return np.frombuffer(raw, dtype).reshape(self.shape, order=order).copy()
+            return self._shaped(np.frombuffer(raw, dtype)).copy()
         if len(self.content) != int(np.prod(self.shape)):
             raise pickle.UnpicklingError("an array whose shape and content differ")
         flat = np.empty(len(self.content), dtype=object)
         for i, item in enumerate(self.content):
             flat[i] = resolve(item)
-        return flat.reshape(self.shape, order=order)
+        return self._shaped(flat)
+
+    def _shaped(self, flat):
+        return np.reshape(flat, self.shape, order="F" if self.fortran else "C")
 
 
 def _encode(text, encoding):

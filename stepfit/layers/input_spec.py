@@ -2,7 +2,7 @@
 
 import jax
 
-from stepfit.core import errors
+from stepfit.core import errors, symbolic
 
 
 class InputSpec:
@@ -73,7 +73,7 @@ class InputSpec:
 def check(spec, inputs, where):
     """Check a structure of inputs against one `InputSpec` or a structure of them."""
     specs = jax.tree.leaves(spec, is_leaf=lambda s: isinstance(s, InputSpec))
-    arrays = [x for x in jax.tree.leaves(inputs) if hasattr(x, "shape")]
+    arrays = [x for x in symbolic.leaves(inputs) if hasattr(x, "shape")]
     if len(specs) != len(arrays):
         if len(specs) == 1 and not isinstance(spec, InputSpec):
             return

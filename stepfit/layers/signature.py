@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stepfit.core import dtypes, errors, symbolic
+from stepfit.core import dtypes, errors, masks, symbolic
 from stepfit.core.variable import Variable
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -106,7 +106,7 @@ class Arguments:
         for name, value in self.by_name():
             if name in ("training", "mask") or name.endswith("_mask"):
                 continue
-            if jax.tree.leaves(value, is_leaf=symbolic.is_symbolic) and _has_arrays(value):
+            if symbolic.leaves(value) and _has_arrays(value):
                 found[name] = shapes_of(value)
         return found
 
@@ -131,15 +131,16 @@ class Arguments:
         if mask is None:
             return
         arrays = jax.tree.leaves(outputs)
-        masks = mask if isinstance(mask, (list, tuple)) else [mask] * len(arrays)
-        for x, m in zip(arrays, masks, strict=False):
-            set_mask(x, m)
+        given = mask if isinstance(mask, (list, tuple)) else [mask] * len(arrays)
+        for x, m in zip(arrays, given, strict=False):
+            if m is not None or masks.get_mask(x) is not None:
+                masks.set_mask(x, m)
 
     def describe(self):
         """Describe the arguments for a message."""
         parts = []
         for name, value in self.by_name():
-            leaves = jax.tree.leaves(value)
+            leaves = symbolic.leaves(value)
             if isinstance(value, (list, tuple, dict)) and _has_arrays(value):
                 parts.append(f"{name}=({', '.join(errors.describe(v) for v in leaves)})")
             else:
@@ -148,16 +149,17 @@ class Arguments:
 
 
 def _has_arrays(value):
-    leaves = jax.tree.leaves(value, is_leaf=symbolic.is_symbolic)
+    leaves = symbolic.leaves(value)
     return any(isinstance(x, (jax.Array, np.ndarray, symbolic.KerasTensor)) for x in leaves)
 
 
 def _convert(value, dtype, is_first):
     if isinstance(value, jax.Array):
         if dtype and value.dtype.name != dtype and dtypes.is_float(value.dtype):
-            mask = getattr(value, "_keras_mask", None)
+            mask = masks.get_mask(value)
             value = value.astype(dtype)
-            set_mask(value, mask)
+            if mask is not None:
+                masks.set_mask(value, mask)
         return value
     if isinstance(value, (np.ndarray, np.generic, Variable)):
         if isinstance(value, np.ndarray) and value.dtype.kind in "OUS":
@@ -194,15 +196,9 @@ def shapes_of(value):
 def masks_of(value):
     """Return the masks that the arrays of a structure carry, or None where none does."""
     if isinstance(value, (list, tuple)):
-        masks = [masks_of(v) for v in value]
-        return masks if any(m is not None for m in masks) else None
+        found = [masks_of(v) for v in value]
+        return found if any(m is not None for m in found) else None
     if isinstance(value, dict):
-        masks = {k: masks_of(v) for k, v in value.items()}
-        return masks if any(m is not None for m in masks.values()) else None
-    return getattr(value, "_keras_mask", None)
-
-
-def set_mask(x, mask):
-    """Attach a mask to an array."""
-    if mask is not None or getattr(x, "_keras_mask", None) is not None:
-        x._keras_mask = mask
+        found = {k: masks_of(v) for k, v in value.items()}
+        return found if any(m is not None for m in found.values()) else None
+    return masks.get_mask(value)

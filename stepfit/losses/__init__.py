@@ -20,7 +20,7 @@ from stepfit.losses.classification import (
     categorical_focal_crossentropy,
     sparse_categorical_crossentropy,
 )
-from stepfit.losses.hinge import (
+from stepfit.losses.hinges import (
     CategoricalHinge,
     Hinge,
     SquaredHinge,

@@ -11,7 +11,7 @@ from stepfit.losses.classification import (
     categorical_focal_crossentropy,
     sparse_categorical_crossentropy,
 )
-from stepfit.losses.hinge import categorical_hinge, hinge, squared_hinge
+from stepfit.losses.hinges import categorical_hinge, hinge, squared_hinge
 from stepfit.losses.lookup import get_member, kind_of_targets
 from stepfit.losses.probabilities import kl_divergence, poisson
 from stepfit.losses.regression import (
@@ -22,7 +22,7 @@ from stepfit.losses.regression import (
     mean_squared_error,
     mean_squared_logarithmic_error,
 )
-from stepfit.metrics.accuracy import (
+from stepfit.metrics.accuracies import (
     Accuracy,
     BinaryAccuracy,
     CategoricalAccuracy,
@@ -49,7 +49,7 @@ from stepfit.metrics.confusion import (
     TrueNegatives,
     TruePositives,
 )
-from stepfit.metrics.hinge import CategoricalHinge, Hinge, SquaredHinge
+from stepfit.metrics.hinges import CategoricalHinge, Hinge, SquaredHinge
 from stepfit.metrics.metric import Metric
 from stepfit.metrics.probabilistic import (
     BinaryCrossentropy,

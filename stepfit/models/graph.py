@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stepfit.core import errors, symbolic
+from stepfit.core import errors, masks, symbolic
+from stepfit.core.variable import Variable
 from stepfit.layers.layer import Layer
-from stepfit.layers.signature import set_mask
 
 
 class Graph:
@@ -32,6 +32,9 @@ class Graph:
         )  # calls to run
         self.operations = self._by_depth(visited, first_seen)
         self.layers = [o for o in self.operations if isinstance(o, Layer)]
+        self.variables = list(
+            {id(v): v for n in self.nodes for v in _variables_in((n.args, n.kwargs))}.values()
+        )  # given to operations as arguments
         self._check_names()
 
     def _visit(self):
@@ -136,7 +139,7 @@ class Graph:
         if isinstance(x, symbolic.KerasTensor):
             self._check_shape(tensor, x.shape)
             return x
-        mask = getattr(x, "_keras_mask", None)
+        mask = masks.get_mask(x)
         x = jnp.asarray(x)
         wanted = tensor.shape
         if x.ndim == len(wanted) - 1 and wanted[-1] == 1:
@@ -146,7 +149,8 @@ class Graph:
         self._check_shape(tensor, x.shape)
         if x.dtype.name != tensor.dtype:
             x = x.astype(tensor.dtype)
-        set_mask(x, mask)
+        if mask is not None:
+            masks.set_mask(x, mask)
         return x
 
     def _check_shape(self, tensor, shape):
@@ -173,10 +177,29 @@ class Graph:
         for node in self.nodes:
             args, kwargs = symbolic.map_tensors(get, (node.args, node.kwargs))
             result = node.operation(*args, **kwargs)
-            produced = _leaves(result)
-            for tensor, value in zip(node.output_tensors, produced, strict=True):
-                values[id(tensor)] = value
+            _note(node.outputs, result, values)
         return symbolic.map_tensors(get, self.outputs)
+
+
+def _note(tensors, result, values):
+    """Store what stands in `result` where the symbolic tensors stand in their structure."""
+    if isinstance(tensors, symbolic.KerasTensor):
+        values[id(tensors)] = result
+    elif isinstance(tensors, dict):
+        for key, tensor in tensors.items():
+            _note(tensor, result[key], values)
+    elif isinstance(tensors, (list, tuple)):
+        for tensor, value in zip(tensors, result, strict=True):
+            _note(tensor, value, values)
+
+
+def _variables_in(tree):
+    if isinstance(tree, Variable):
+        return [tree]
+    if isinstance(tree, (list, tuple, dict)):
+        items = tree.values() if isinstance(tree, dict) else tree
+        return [v for item in items for v in _variables_in(item)]
+    return []
 
 
 def _feeds(node, fed):

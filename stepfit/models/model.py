@@ -44,7 +44,7 @@ class Model(Trainer, Layer):
             kwargs.setdefault("autocast", False)
             Layer.__init__(self, **kwargs)
             self._graph = Graph(inputs, outputs, self._where())
-            self._graph_layers = self._graph.layers
+            self._graph_layers, self._graph_variables = self._graph.layers, self._graph.variables
             self.built = True
         elif args:
             raise errors.bad_type(

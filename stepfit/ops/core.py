@@ -99,9 +99,10 @@ def _integer_bounds(source, target):
     if jnp.issubdtype(source, jnp.integer):
         info = jnp.iinfo(source)
         return max(target.min, info.min), min(target.max, info.max)
-    low, high = jnp.asarray(target.min, source), jnp.asarray(target.max, source)
-    if int(high) > target.max:  # rounded up: step to the float below
-        high = jnp.nextafter(high, jnp.zeros((), source))
+    with jax.ensure_compile_time_eval():
+        low, high = jnp.asarray(target.min, source), jnp.asarray(target.max, source)
+        if int(high) > target.max:  # rounded up: step to the float below
+            high = jnp.nextafter(high, jnp.zeros((), source))
     return low, high
 
 

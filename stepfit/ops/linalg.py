@@ -5,8 +5,7 @@ import jax.numpy as jnp
 
 from stepfit.core import errors
 from stepfit.core.op import op
-from stepfit.ops.numpy import _float
-from stepfit.ops.table import same, tensor, tensors
+from stepfit.ops.table import as_float, same, tensor, tensors
 
 det = same("det(x)", "Determinant.", lambda x: jnp.linalg.det(x))
 inv = same("inv(x)", "Inverse.", lambda x: jnp.linalg.inv(x))
@@ -25,7 +24,7 @@ pinv = same("pinv(x, rcond=None)", "Pseudo-inverse.",
 matrix_rank = same("matrix_rank(x, tol=None)", "Rank by the singular values above `tol`.",
                    lambda x, tol: jnp.linalg.matrix_rank(x, rtol=tol).astype("int32"))  # fmt: skip
 norm = same("norm(x, ord=None, axis=None, keepdims=False)", "Norm of vectors or matrices.",
-            lambda x, **settings: jnp.linalg.norm(_float(x), **settings))  # fmt: skip
+            lambda x, **settings: jnp.linalg.norm(as_float(x), **settings))  # fmt: skip
 
 
 @op

@@ -234,8 +234,10 @@ def one_hot(x, num_classes, axis=-1, dtype=None, sparse=False):
 
 
 @op
-def multi_hot(inputs, num_classes, axis=-1, dtype=None, sparse=False):
+def multi_hot(inputs, num_classes=None, axis=-1, dtype=None, sparse=False):
     """1 at the place of each integer of a row, 0 elsewhere: ``(batch, n) -> (batch, classes)``."""
+    if num_classes is None:
+        raise errors.bad_value("multi_hot(num_classes)", "the number of classes", "None")
     x = jnp.asarray(tensor(inputs)).astype("int32")
     encoded = one_hot(x, num_classes, axis=axis, dtype=dtype, sparse=sparse)
     return jnp.max(encoded, axis=1 if x.ndim > 1 else 0)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from stepfit.core.op import op
-from stepfit.ops.table import same, tensor
+from stepfit.ops.table import as_float, same, tensor
 
 
 def _nn(name):
@@ -28,7 +28,8 @@ softsign = same("softsign(x)", "`x / (1 + |x|)`.", _nn("soft_sign"))
 sparse_plus = same(
     "sparse_plus(x)", "0 below -1, x above 1, `(x + 1)**2 / 4` between.", _nn("sparse_plus")
 )
-squareplus = same("squareplus(x, b=4)", "`(x + sqrt(x**2 + b)) / 2`.", _nn("squareplus"))
+squareplus = same("squareplus(x, b=4)", "`(x + sqrt(x**2 + b)) / 2`.",
+                  lambda x, b: jax.nn.squareplus(jnp.asarray(x), b))  # fmt: skip
 silu = same("silu(x)", "`x * sigmoid(x)`.", _nn("silu"))
 swish = same("swish(x)", "`x * sigmoid(x)`.", _nn("silu"))
 hard_silu = same("hard_silu(x)", "`x * hard_sigmoid(x)`.", _nn("hard_silu"))
@@ -54,9 +55,10 @@ threshold = same(
     "threshold(x, threshold, default_value)", "`x` above `threshold`, else `default_value`.",
     lambda x, threshold, default_value: jnp.where(x > threshold, x, default_value),
 )  # fmt: skip
-softmax = same("softmax(x, axis=-1)", "`exp(x) / sum(exp(x))` along `axis`.", _nn("softmax"))
+softmax = same("softmax(x, axis=-1)", "`exp(x) / sum(exp(x))` along `axis`.",
+               lambda x, axis: jax.nn.softmax(as_float(x), axis))  # fmt: skip
 log_softmax = same("log_softmax(x, axis=-1)", "`x - log(sum(exp(x)))` along `axis`.",
-                   _nn("log_softmax"))  # fmt: skip
+                   lambda x, axis: jax.nn.log_softmax(as_float(x), axis))  # fmt: skip
 
 
 @op

@@ -7,7 +7,6 @@ unless the row names another. What needs code of its own stands in `stepfit.ops.
 
 import jax.numpy as jnp
 
-from stepfit.core import config
 from stepfit.ops.numpy_extra import (
     arange,
     array,
@@ -48,7 +47,7 @@ from stepfit.ops.numpy_extra import (
     zeros,
     zeros_like,
 )  # fmt: skip
-from stepfit.ops.table import same
+from stepfit.ops.table import as_float, same
 
 # Arithmetic.
 add = same("add(x1, x2)", "Sum, element by element.")
@@ -108,8 +107,8 @@ sinc = same("sinc(x)", "`sin(pi x) / (pi x)`.")
 i0 = same("i0(x)", "Modified Bessel function of the first kind, order 0.")
 deg2rad = same("deg2rad(x)", "Degrees to radians.")
 rad2deg = same("rad2deg(x)", "Radians to degrees.")
-ceil = same("ceil(x)", "Round up.", lambda x: jnp.ceil(_float(x)))
-floor = same("floor(x)", "Round down.", lambda x: jnp.floor(_float(x)))
+ceil = same("ceil(x)", "Round up.", lambda x: jnp.ceil(as_float(x)))
+floor = same("floor(x)", "Round down.", lambda x: jnp.floor(as_float(x)))
 trunc = same("trunc(x)", "Round towards zero.")
 nan_to_num = same(
     "nan_to_num(x, nan=0.0, posinf=None, neginf=None)", "Replace NaN and infinities by numbers."
@@ -224,7 +223,7 @@ cross = same(
     "cross(x1, x2, axisa=-1, axisb=-1, axisc=-1, axis=None)", "Cross product of 3-vectors."
 )
 correlate = same("correlate(x1, x2, mode='valid')", "Cross-correlation of two 1D arrays.",
-                 lambda x1, x2, mode: jnp.correlate(_float(x1), _float(x2), mode=mode))  # fmt: skip
+                 lambda x1, x2, mode: jnp.correlate(as_float(x1), as_float(x2), mode=mode))  # fmt: skip
 corrcoef = same("corrcoef(x)", "Correlation of the rows.")
 
 # Shape and order of axes.
@@ -279,8 +278,3 @@ blackman = same("blackman(x)", "Blackman window of `x` points.")
 hamming = same("hamming(x)", "Hamming window of `x` points.")
 hanning = same("hanning(x)", "Hann window of `x` points.")
 kaiser = same("kaiser(x, beta)", "Kaiser window of `x` points.")
-
-
-def _float(x):
-    x = jnp.asarray(x)
-    return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(config.floatx())

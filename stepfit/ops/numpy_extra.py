@@ -317,7 +317,7 @@ def view(x, dtype=None):
 def size(x):
     """Return the number of elements as a Python int (None where an axis is unknown)."""
     total = 1
-    for length in getattr(x, "shape", jnp.shape(tensor(x))):
+    for length in x.shape if hasattr(x, "shape") else jnp.shape(tensor(x)):
         total = None if total is None or length is None else total * length
     return total
 

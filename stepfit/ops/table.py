@@ -47,6 +47,12 @@ def tensors(xs):
     return [jnp.asarray(tensor(x)) for x in xs]
 
 
+def as_float(x):
+    """Return `x`, or for integers and booleans its values as `config.floatx()`."""
+    x = jnp.asarray(x)
+    return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(config.floatx())
+
+
 def _holds_inexact(x):
     if isinstance(x, list):
         return any(_holds_inexact(part) for part in x)

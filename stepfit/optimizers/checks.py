@@ -62,12 +62,14 @@ def variables(where, given):
         TypeError: not a list of Variables. ValueError: one Variable twice.
     """
     if isinstance(given, Variable) or not hasattr(given, "__iter__"):
-        raise errors.bad_type(where, "a list of Variables", given, "pass model.trainable_variables")
+        raise errors.bad_type(
+            where, "a list of Variables", errors.describe(given), "pass model.trainable_variables"
+        )
     given = list(given)
     for i, v in enumerate(given):
         if not isinstance(v, Variable):
             raise errors.bad_type(
-                f"{where}[{i}]", "a Variable", v, "pass model.trainable_variables"
+                f"{where}[{i}]", "a Variable", errors.describe(v), "pass model.trainable_variables"
             )
     if len({id(v) for v in given}) != len(given):
         seen = set()
@@ -95,7 +97,7 @@ def gradient(where, value, variable):
         )
     shape = getattr(value, "shape", None)
     if shape is None or getattr(value, "dtype", None) is None:
-        raise errors.bad_type(place, f"an array of shape {variable.shape}", value)
+        raise errors.bad_type(place, f"an array of shape {variable.shape}", errors.describe(value))
     if tuple(shape) != variable.shape:
         raise errors.bad_value(place, f"shape {variable.shape}", f"shape {tuple(shape)}")
     if not jnp.issubdtype(value.dtype, jnp.inexact):

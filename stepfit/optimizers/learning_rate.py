@@ -36,7 +36,7 @@ def standardize(value, where):
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not number and not (isinstance(value, (np.ndarray, jax.Array)) and value.ndim == 0):
         raise errors.bad_type(
-            where, "a number, a LearningRateSchedule or a callable", value
+            where, "a number, a LearningRateSchedule or a callable", errors.describe(value)
         )
     if math.isnan(value) or value < 0:
         raise errors.bad_value(where, "a number that is not negative", repr(float(value)))

@@ -44,7 +44,8 @@ class LossScaleOptimizer(Optimizer):
                  name=None, **kwargs):  # fmt: skip
         where = type(self).__name__
         if not isinstance(inner_optimizer, Optimizer):
-            raise errors.bad_type(f"{where} inner_optimizer", "an optimizer", inner_optimizer)
+            found = errors.describe(inner_optimizer)
+            raise errors.bad_type(f"{where} inner_optimizer", "an optimizer", found)
         if not kwargs.pop("dynamic", True):
             raise errors.bad_value(f"{where} dynamic", "True", "False",
                                    "pass loss_scale_factor to the inner optimizer")  # fmt: skip

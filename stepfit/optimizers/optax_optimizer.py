@@ -55,7 +55,7 @@ class OptaxOptimizer(Optimizer):
     ):
         if not is_transformation(tx):
             raise errors.bad_type(
-                "OptaxOptimizer tx", "an optax.GradientTransformation", tx,
+                "OptaxOptimizer tx", "an optax.GradientTransformation", errors.describe(tx),
                 "call optax's function, as in optax.adam(1e-3)",
             )  # fmt: skip
         inside = {"learning_rate": "optax.adam(1e-3)", "weight_decay": "optax.adamw(1e-3)"}

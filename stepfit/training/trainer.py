@@ -1,4 +1,4 @@
-"""Trainer: `compile`, `fit`, `evaluate`, `predict` and the calls on single batches.
+"""Trainer: `fit`, `evaluate`, `predict` and the calls on single batches.
 
 How a batch travels: `make_source` turns the user's data into batches; `_run_pass` hands them to a
 `Runner`, which runs the step; the step's logs go to the callbacks, and the last logs of an epoch
@@ -6,376 +6,28 @@ into History. How a weight travels: the `Runner` gathers the model's Variables i
 step returns new values for it, and every Variable reads its value there.
 """
 
-import contextlib
-
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stepfit import losses as losses_module
-from stepfit import metrics as metrics_module
-from stepfit import optimizers as optimizers_module
 from stepfit.callbacks import CallbackList
 from stepfit.core import errors
 from stepfit.core import scope as scopes
-from stepfit.core.tracking import walk
-from stepfit.training import default_steps
-from stepfit.training.compiled import CompiledLoss, CompiledMetrics, LossTracker
+from stepfit.training import arguments, default_steps
+from stepfit.training.compilation import Compilation
 from stepfit.training.data import make_source, split_validation, unpack_validation_data
 from stepfit.training.data.class_weight import weigh_batch
 from stepfit.training.engine import LazyLogs, Runner, to_floats
 from stepfit.training.interrupts import SafeInterrupts
 from stepfit.utils import unpack_x_y_sample_weight
 
-_DEFAULT_OPTIMIZER = "rmsprop"
 
-
-class Trainer:
+class Trainer(Compilation):
     """Mixin that gives a model its training loop."""
 
     train_step = default_steps.train_step
     test_step = default_steps.test_step
     predict_step = default_steps.predict_step
-
-    def __init__(self):
-        self._compiled = False
-        self._optimizer = None
-        self._optimizer_given = None
-        self._loss_tracker = None
-        self._compiled_loss = None
-        self._compiled_metrics = None
-        self._runners = {}
-        self.run_eagerly = False
-        self.jit_compile = "auto"
-        self.steps_per_execution = 1
-        self.stop_training = False
-        self.history = None
-
-    _untracked_names = frozenset({"_compiled_loss", "_compiled_metrics", "_runners", "history"})
-
-    # -- compile -----------------------------------------------------------------------------------
-
-    def compile(
-        self,
-        optimizer=_DEFAULT_OPTIMIZER,
-        loss=None,
-        loss_weights=None,
-        metrics=None,
-        weighted_metrics=None,
-        run_eagerly=False,
-        steps_per_execution=1,
-        jit_compile="auto",
-        auto_scale_loss=True,
-    ):
-        """Say how the model is trained.
-
-        Args:
-            optimizer: name, `Optimizer`, or any `optax.GradientTransformation`.
-            loss: name, `Loss` or callable; for several outputs a list or dict of them.
-            loss_weights: number, or list or dict of numbers, per output.
-            metrics: list of names, `Metric`s or callables; for several outputs a list of lists or
-                a dict. They do not see sample weights.
-            weighted_metrics: the same, for metrics that do.
-            run_eagerly: run steps without compiling them, to look for mistakes.
-            steps_per_execution: number of batches in one dispatch; batch hooks of callbacks are
-                called once per dispatch.
-            jit_compile: False runs steps without compiling them.
-            auto_scale_loss: whether a float16 policy gets a `LossScaleOptimizer`.
-
-        Raises:
-            ValueError, TypeError: an argument does not name or is not what it should be; the model
-                is as it was then.
-
-        Example:
-
-        >>> import numpy as np, stepfit as keras
-        >>> model = keras.Sequential([keras.layers.Dense(1)])
-        >>> model.compile(optimizer="sgd", loss="mse", metrics=["mae"])
-        >>> history = model.fit(np.ones((8, 2)), np.ones((8, 1)), verbose=0)
-        >>> sorted(history.history)
-        ['loss', 'mae']
-        """
-        if isinstance(steps_per_execution, bool) or not isinstance(steps_per_execution, int):
-            raise errors.bad_type(
-                "compile(steps_per_execution)", "a positive int", steps_per_execution
-            )
-        if steps_per_execution < 1:
-            raise errors.bad_value(
-                "compile(steps_per_execution)", "a positive int", str(steps_per_execution)
-            )
-        given = optimizer
-        if not (isinstance(optimizer, str) and optimizer == _DEFAULT_OPTIMIZER):
-            optimizer = optimizers_module.get(optimizer)
-        names = self._output_names()
-        compiled_loss = None if loss is None else CompiledLoss(loss, loss_weights, names)
-        compiled_metrics = CompiledMetrics(metrics, weighted_metrics, names)
-        if loss is None and loss_weights is not None:
-            raise errors.bad_value("compile(loss_weights)", "a loss beside it", "loss=None")
-
-        self._optimizer_given = given
-        self._optimizer = None if isinstance(optimizer, str) else optimizer
-        if auto_scale_loss and self.dtype_policy.compute_dtype == "float16":
-            self._optimizer = _scaled(self._optimizer or optimizers_module.get(optimizer))
-        self._compiled_loss, self._compiled_metrics = compiled_loss, compiled_metrics
-        self._loss_tracker = LossTracker(name="loss")
-        self.run_eagerly = bool(run_eagerly)
-        self.jit_compile = jit_compile
-        self.steps_per_execution = steps_per_execution
-        self.stop_training = False
-        self._compiled = True
-        self._compile_arguments = {
-            "optimizer": given, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
-            "weighted_metrics": weighted_metrics, "run_eagerly": run_eagerly,
-            "steps_per_execution": steps_per_execution, "jit_compile": jit_compile,
-        }  # fmt: skip
-        self._changed()
-
-    def _changed(self):
-        """Forget compiled functions: the model is not what they were made for."""
-        self._runners = {}
-
-    @property
-    def compiled(self):
-        """Whether `compile` was called."""
-        return self._compiled
-
-    @property
-    def optimizer(self):
-        """The optimizer given to `compile`; the default one is made when first asked for."""
-        if self._optimizer is None and self._optimizer_given is not None:
-            self._optimizer = optimizers_module.get(self._optimizer_given)
-        return self._optimizer
-
-    @optimizer.setter
-    def optimizer(self, value):
-        self._optimizer = None if value is None else optimizers_module.get(value)
-
-    @property
-    def loss(self):
-        """What `compile` was given as loss."""
-        return None if self._compiled_loss is None else self._compiled_loss.given
-
-    def _require_optimizer(self):
-        if self.optimizer is None:
-            raise errors.StepfitValueError(
-                f"{self._where()} train_step: expected an optimizer, found None; call "
-                "compile(optimizer=..., loss=...) first."
-            )
-        return self.optimizer
-
-    def _output_names(self):
-        """Names of the outputs, where the model's graph knows them."""
-        graph = getattr(self, "_graph", None)
-        if graph is None or isinstance(graph.outputs, dict):
-            return None
-        return [t.node.operation.name for t in graph.output_tensors]
-
-    # -- metrics and losses ------------------------------------------------------------------------
-
-    @property
-    def metrics(self):
-        """The metrics that are reported and reset: the loss, the compiled ones, and attributes."""
-        return list({id(m): m for m in self._own_metrics()}.values())
-
-    def _own_metrics(self):
-        held = [m for m in self._held_metrics() if m is not self._loss_tracker]
-        found = []
-        if self._loss_tracker is not None and all(m.name != "loss" for m in held):
-            found.append(self._loss_tracker)
-        if self._compiled_metrics is not None:
-            found += self._compiled_metrics.all
-        if self._compiled_loss is not None:
-            found += self._loss_parts()
-        return found + held
-
-    def _held_metrics(self):
-        inside = set()
-        metrics = walk(self, lambda x: isinstance(x, metrics_module.Metric), enter=_not_optimizer)
-        for metric in metrics:
-            inside |= {id(m) for m in walk(metric, lambda x: isinstance(x, metrics_module.Metric))}
-        return [m for m in metrics if id(m) not in inside]
-
-    def _loss_parts(self):
-        if not hasattr(self._compiled_loss, "parts") and self._compiled_loss.terms is not None:
-            self._compiled_loss.parts = self._compiled_loss.trackers()
-        return getattr(self._compiled_loss, "parts", [])
-
-    def _all_metrics(self):
-        both = [*self.metrics, *Trainer._own_metrics(self)]
-        if self._loss_tracker is not None:
-            both.append(self._loss_tracker)
-        return list({id(m): m for m in both}.values())
-
-    @property
-    def metrics_names(self):
-        """Names of the metrics."""
-        return [m.name for m in self.metrics]
-
-    def reset_metrics(self):
-        """Start every metric of the model over."""
-        for metric in self._all_metrics():
-            metric.reset_state()
-
-    def get_metrics_result(self):
-        """Return ``{name: value}`` of the model's metrics, nested results flattened."""
-        results = {}
-        for metric in self.metrics:
-            value = metric.result()
-            results.update(value if isinstance(value, dict) else {metric.name: value})
-        return results
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the loss of one batch: the compiled losses plus those of the forward pass.
-
-        Losses added by layers (`add_loss`, activity and weight regularizers) during the last
-        forward pass are included, also after `stateless_call` without `return_losses`. Updates no
-        metric, so it can be differentiated anywhere.
-
-        Args:
-            x, y, y_pred, sample_weight: inputs, targets, predictions, weights.
-            training: whether the batch is trained on.
-
-        Returns:
-            A scalar.
-
-        Raises:
-            ValueError: there is no loss at all.
-        """
-        total = None
-        if self._compiled_loss is not None:
-            total = self._compiled_loss(y, y_pred, sample_weight)
-        for extra in self._forward_losses_now():
-            extra = jnp.asarray(extra)
-            total = extra if total is None else total + extra.astype(total.dtype)
-        if total is None:
-            raise errors.StepfitValueError(
-                f"{self._where()} compute_loss: expected a loss, found none; pass loss= to "
-                "compile(), call add_loss in a layer, or override compute_loss."
-            )
-        root = scopes.root_scope()
-        if root is not None:
-            root.last_loss = total  # for a step that leaves the loss tracker to us
-        return total
-
-    def _forward_losses_now(self):
-        scope = scopes.current_scope()
-        while scope is not None:
-            kept = getattr(scope, "forward_losses", {})
-            if id(self) in kept:
-                return kept.pop(id(self))
-            scope = scope.parent
-        kept = self.__dict__.pop("_forward_losses", None)
-        if kept is not None:
-            try:
-                return [jnp.asarray(loss) + 0 for loss in kept]
-            except jax.errors.UnexpectedTracerError:
-                pass  # they belong to a trace that is over
-        return self.losses
-
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Update the compiled metrics with one batch and return `get_metrics_result()`."""
-        if self._compiled_metrics is not None and y is not None:
-            self._compiled_metrics.update(y, y_pred, sample_weight)
-        for part in self._loss_parts() if self._compiled_loss is not None else []:
-            part.update_state(y, y_pred, sample_weight=sample_weight)
-        return self.get_metrics_result()
-
-    def stateless_compute_loss(
-        self,
-        trainable_variables,
-        non_trainable_variables,
-        metrics_variables,
-        x=None,
-        y=None,
-        y_pred=None,
-        sample_weight=None,
-        training=True,
-    ):
-        """Compute the loss as a pure function of the variables' values.
-
-        Args:
-            trainable_variables, non_trainable_variables, metrics_variables: values of the
-                properties of the same names.
-            x, y, y_pred, sample_weight, training: as in `compute_loss`.
-
-        Returns:
-            ``(loss, (trainable_variables, non_trainable_variables, metrics_variables))``.
-        """
-        groups = [
-            ("trainable_variables", self.trainable_variables, trainable_variables),
-            ("non_trainable_variables", self.non_trainable_variables, non_trainable_variables),
-            ("metrics_variables", self.metrics_variables, metrics_variables),
-        ]
-        pairs = []
-        for name, variables, values in groups:
-            values = list(values)
-            if len(values) != len(variables):
-                raise errors.bad_value(
-                    f"{self._where()} stateless_compute_loss({name})", f"{len(variables)} values",
-                    f"{len(values)}", f"pass the values of `.{name}`, in that order",
-                )  # fmt: skip
-            pairs += zip(variables, values, strict=True)
-        with scopes.Scope(pairs, collect_losses=True) as scope:
-            loss = self.compute_loss(x, y, y_pred, sample_weight, training=training)
-        new = tuple([scope.get_current_value(v) for v in variables] for _, variables, _ in groups)
-        return loss, new
-
-    @property
-    def metrics_variables(self):
-        """The Variables of the metrics, in the order of `metrics`."""
-        return [v for m in self.metrics for v in m.variables]
-
-    # -- the state -------------------------------------------------------------------------------
-
-    def _optimizers(self):
-        return walk(
-            self, lambda x: isinstance(x, optimizers_module.Optimizer), enter=_not_optimizer
-        )
-
-    def _state_part(self, name):
-        """Return the Variables of one part of the training state."""
-        if name == "optimizer_variables":
-            found = [v for o in self._optimizers() for v in o.variables]
-            return list({id(v): v for v in found}.values())
-        return list({id(v): v for v in getattr(self, name)}.values())
-
-    def _hidden_variables(self):
-        """Variables of trackers that an overridden `metrics` does not list."""
-        return [v for m in self._all_metrics() for v in m.variables]
-
-    def get_state(self, kind="train"):
-        """Return the current values of everything a step may change, as a `TrainState`.
-
-        Args:
-            kind: "train" (four parts), "test" (three) or "predict" (two).
-        """
-        return self._runner(kind).layout().state(lambda v: v.value)
-
-    def set_state(self, state):
-        """Write a state back to the model, its optimizers and metrics.
-
-        Args:
-            state: a `TrainState`, or the plain tuple of lists with 4, 3 or 2 parts: as a loop of
-                your own leaves them.
-
-        Raises:
-            ValueError: the parts do not fit; nothing is changed then.
-        """
-        parts = list(state)
-        kinds = {4: "train", 3: "test", 2: "predict"}
-        if len(parts) not in kinds:
-            raise errors.bad_value("set_state(state)", "4, 3 or 2 parts", str(len(parts)))
-        layout = self._runner(kinds[len(parts)]).layout()
-        pairs = []
-        for (name, variables), values in zip(layout.parts.items(), parts, strict=True):
-            values = list(values)
-            if len(values) != len(variables):
-                raise errors.bad_value(
-                    f"set_state(state) part {name!r}", f"{len(variables)} values", f"{len(values)}"
-                )
-            pairs += [(v, v.conform(value)) for v, value in zip(variables, values, strict=True)]
-        for v, value in pairs:
-            v.assign(value)
 
     def _runner(self, kind):
         if kind not in self._runners:
@@ -485,9 +137,9 @@ class Trainer:
         Raises:
             ValueError, TypeError: naming the argument; the model is as it was then.
         """
-        epochs = _count(epochs, "fit(epochs)", least=1)
-        initial_epoch = _count(initial_epoch, "fit(initial_epoch)", least=0)
-        validate_after = _validation_epochs(validation_freq)
+        epochs = arguments.count(epochs, "fit(epochs)", least=1)
+        initial_epoch = arguments.count(initial_epoch, "fit(initial_epoch)", least=0)
+        validate_after = arguments.validation_epochs(validation_freq)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split_validation(
                 x, y, sample_weight, validation_split
@@ -507,7 +159,7 @@ class Trainer:
         callbacks = self._callback_list(callbacks, verbose, epochs, source, history=True)
         self._ready("train", source.peek())
         if validation is not None:
-            with _naming("validation_data"):
+            with arguments.naming("validation_data"):
                 self._ready("test", validation.peek())
 
         self.stop_training = False
@@ -602,7 +254,7 @@ class Trainer:
         begin = getattr(callbacks, f"on_{kind}_batch_begin")
         end = getattr(callbacks, f"on_{kind}_batch_end")
         logs, step = {}, 0
-        for chunk in _chunks(batches, runner.fuse):
+        for chunk in arguments.chunks(batches, runner.fuse):
             begin(step)
             result = runner.run_many(chunk)
             step += len(chunk)
@@ -623,7 +275,7 @@ class Trainer:
     def _callback_list(self, callbacks, verbose, epochs, source, history=False):
         if isinstance(callbacks, CallbackList):
             return callbacks
-        verbose = _verbosity(verbose)
+        verbose = arguments.verbosity(verbose)
         steps = source.num_batches
         made = CallbackList(
             callbacks, add_history=history, add_progbar=verbose != 0, verbose=verbose,
@@ -660,7 +312,7 @@ class Trainer:
         return self._on_batch("test", x, y, sample_weight, return_dict)
 
     def _on_batch(self, kind, x, y, sample_weight, return_dict, class_weight=None):
-        data = _one_batch(x, y, sample_weight)
+        data = arguments.one_batch(x, y, sample_weight)
         if class_weight is not None:
             data = weigh_batch(data, class_weight, "x", 0)
         self._ready(kind, data)
@@ -669,39 +321,9 @@ class Trainer:
 
     def predict_on_batch(self, x):
         """Return the model's outputs for one batch, as NumPy arrays."""
-        data = _one_batch(x, None, None)
+        data = arguments.one_batch(x, None, None)
         self._ready("predict", data)
         return jax.device_get(self._runner("predict").run(data))
-
-
-def _one_batch(x, y, sample_weight):
-    size = None
-    for leaf in jax.tree.leaves(x):
-        size = np.shape(leaf)[0] if np.ndim(leaf) else 1
-        break
-    return make_source(x, y, sample_weight, batch_size=max(size or 1, 1)).peek()
-
-
-def _chunks(batches, size):
-    """Group batches of equal shapes, `size` at a time; what is left runs one by one."""
-    if size == 1:
-        for batch in batches:
-            yield [batch]
-        return
-    chunk = []
-    for batch in batches:
-        if chunk and _shapes(batch) != _shapes(chunk[0]):
-            yield from ([b] for b in chunk)
-            chunk = []
-        chunk.append(batch)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    yield from ([b] for b in chunk)
-
-
-def _shapes(batch):
-    return [np.shape(x) for x in jax.tree.leaves(batch)]
 
 
 def _abstractly(fn, x):
@@ -719,47 +341,3 @@ def _abstractly(fn, x):
 
 def _any_given(metrics):
     return any(v is not None for v in metrics.given.values())
-
-
-def _not_optimizer(item):
-    return not isinstance(item, optimizers_module.Optimizer)
-
-
-def _scaled(optimizer):
-    if isinstance(optimizer, optimizers_module.LossScaleOptimizer):
-        return optimizer
-    return optimizers_module.LossScaleOptimizer(optimizer)
-
-
-def _count(value, argument, least):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise errors.bad_type(argument, f"an int of at least {least}", value)
-    if value < least:
-        raise errors.bad_value(argument, f"an int of at least {least}", str(value))
-    return int(value)
-
-
-def _verbosity(verbose):
-    if isinstance(verbose, str) and verbose == "auto":
-        return 1
-    if isinstance(verbose, (bool, int)) and int(verbose) in (0, 1, 2):
-        return int(verbose)
-    raise errors.bad_value("verbose", "0, 1, 2 or 'auto'", errors.describe(verbose))
-
-
-def _validation_epochs(frequency):
-    if isinstance(frequency, (list, tuple, set)):
-        return lambda epoch: epoch in frequency
-    frequency = _count(frequency, "fit(validation_freq)", least=1)
-    return lambda epoch: epoch % frequency == 0
-
-
-@contextlib.contextmanager
-def _naming(argument):
-    """Add the argument's name to errors about its data."""
-    try:
-        yield
-    except Exception as e:
-        e.add_note(f"This happened while checking {argument}.")
-        raise
-

@@ -64,7 +64,9 @@ def get_file(
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> _ = (folder / "a.txt").write_text("hello")
     >>> origin = (folder / "a.txt").as_uri()
-    >>> path = keras.utils.get_file("b.txt", origin, cache_dir=folder / "cache")
+    >>> path = keras.utils.get_file("b.txt", origin, cache_dir=folder / "c")  # doctest: +ELLIPSIS
+    Downloading file://.../a.txt
+    5/5 - 0s - .../byte
     >>> pathlib.Path(path).read_text()
     'hello'
     """

@@ -81,8 +81,10 @@ def test_early_stopping_is_that_of_keras(
 ):
     import keras
 
-    kwargs = dict(mode=mode, patience=patience, min_delta=min_delta, baseline=baseline,
-                  restore_best_weights=restore, start_from_epoch=start)  # fmt: skip
+    kwargs = {
+        "mode": mode, "patience": patience, "min_delta": min_delta, "baseline": baseline,
+        "restore_best_weights": restore, "start_from_epoch": start,
+    }  # fmt: skip
     ours, model = stop(values, **kwargs)
     theirs, other = keras.callbacks.EarlyStopping(**kwargs), FakeModel()
     theirs.set_model(other)

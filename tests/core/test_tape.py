@@ -201,7 +201,7 @@ def test_gradient_penalty_in_a_training_step():
         return outer.gradient(loss, w)
 
     def loss(w, x):
-        critic = lambda x: jnp.sum(jnp.sin(x * w))  # noqa: E731
+        critic = lambda x: jnp.sum(jnp.sin(x * w))
         return jnp.sum((jax.grad(critic)(x) - 1) ** 2) + critic(x)
 
     expected = jax.grad(loss)(w.peek(), X)
@@ -628,7 +628,7 @@ def test_jacobian_of_a_jacobian_is_the_hessian():
 
 @pytest.mark.parametrize("jit", [False, True])
 def test_batch_jacobian(jit):
-    per_example = lambda row: jnp.outer(row, jnp.sin(row))[:, :2]  # noqa: E731
+    per_example = lambda row: jnp.outer(row, jnp.sin(row))[:, :2]
     rows = jnp.arange(12.0).reshape(4, 3)
 
     def run(rows):

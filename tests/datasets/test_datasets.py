@@ -95,16 +95,18 @@ def reuters_file(server, monkeypatch):
 
 
 def test_digits_are_those_of_the_uci_repository():
-    from sklearn.datasets import load_digits
-
+    """The hashes are those of `sklearn.datasets.load_digits`, see data/DIGITS.txt."""
+    with np.load(digits._FILE, allow_pickle=False) as file:
+        x, y = file["x"], file["y"]
+    assert hashlib.sha256(x.tobytes()).hexdigest().startswith("8f26b2bd9d135c256808f68f14fdabdd")
+    assert hashlib.sha256(y.tobytes()).hexdigest().startswith("8ba4f891220f5e4c9c819638d1602d74")
     (x_train, y_train), (x_test, y_test) = digits.load_data()
     assert x_train.shape == (1437, 8, 8) and x_test.shape == (360, 8, 8)
     assert {a.dtype.name for a in (x_train, y_train, x_test, y_test)} == {"uint8"}
-    x, y = load_digits(return_X_y=True)
-    rows = sorted(zip(x.astype(int).tolist(), y.tolist(), strict=True))
-    ours = np.concatenate([x_train, x_test]).reshape(-1, 64).astype(int)
-    ours = sorted(zip(ours.tolist(), np.concatenate([y_train, y_test]).tolist(), strict=True))
-    assert ours == rows
+    pairs = {(a.tobytes(), int(b)) for a, b in zip(x, y, strict=True)}
+    ours = np.concatenate([x_train, x_test]), np.concatenate([y_train, y_test])
+    assert {(a.tobytes(), int(b)) for a, b in zip(*ours, strict=True)} == pairs
+    assert np.bincount(ours[1]).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 
 
 def test_digits_split():
@@ -128,8 +130,10 @@ def test_digits_come_with_source_and_licence():
 
 
 def test_mnist(server, home, monkeypatch):
-    arrays = dict(x_train=images(6, 28, 28), y_train=labels(6).astype("uint8"),
-                  x_test=images(3, 28, 28), y_test=labels(3).astype("uint8"))  # fmt: skip
+    arrays = {
+        "x_train": images(6, 28, 28), "y_train": labels(6).astype("uint8"),
+        "x_test": images(3, 28, 28), "y_test": labels(3).astype("uint8"),
+    }  # fmt: skip
     serve(server, monkeypatch, mnist, **{"mnist.npz": npz(**arrays)})
     for _ in range(2):
         (x_train, y_train), (x_test, y_test) = mnist.load_data()

@@ -76,9 +76,10 @@ ROWS = [
         for kwargs, shape in (
             ({}, ()), ({"thresholds": UNEVEN}, (1,)), ({"thresholds": EVEN}, (4,)),
             ({"top_k": 2}, (4,)), ({"class_id": 2}, (4,)), ({"top_k": 2, "class_id": 1}, (4,)),
-            ({"thresholds": 0.7}, (3, 4)),
+
         )
     ),
+    Row("Precision", "binary", {"thresholds": 0.7}, shape=STEPS, weight_ranks=(0, 2)),
     *(
         Row(name, "binary", {argument: 0.4, **kwargs}, shape)
         for name, argument in (

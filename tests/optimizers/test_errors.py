@@ -102,7 +102,7 @@ ERRORS = {
     "lr": (sgd(lr=0.1),
         "SGD: expected the argument 'learning_rate', found 'lr'; write learning_rate=..."),
     "typo": (sgd(learning_rat=0.1),
-        "SGD(...): expected the name of a argument, found 'learning_rat'; did you mean "
+        "SGD(...): expected the name of an argument, found 'learning_rat'; did you mean "
         "'learning_rate'?"),
     "momentum": (sgd(momentum=1.5), "SGD momentum: expected a float from 0 to 1, found 1.5."),
     "two_clips": (sgd(clipnorm=1.0, clipvalue=1.0),
@@ -150,7 +150,7 @@ ERRORS = {
         "optax.inject_hyperparams(optax.adam)(learning_rate=...) to read and assign it."),
     # get
     "get_typo": (lambda: optimizers.get("adma"),
-        "optimizer: expected the name of a optimizer, found 'adma'; did you mean 'adam'?"),
+        "optimizer: expected the name of an optimizer, found 'adma'; did you mean 'adam'?"),
     "get_class": (lambda: optimizers.get(optimizers.Adam),
         "optimizer: expected an optimizer, found the class Adam; write Adam()."),
     "get_uncalled": (lambda: optimizers.get(optax.sgd),
@@ -218,9 +218,12 @@ ERRORS = {
     "state_shape": (lambda: stateless(lambda o, g, t: (o[:-1] + [jnp.ones(9)], g, t)),
         "Adam.stateless_apply optimizer_variables: expected shape (3,) at [5] "
         f"('opt/b_velocity'), found shape (9,); the order is {ORDER}."),
-    "trainable_shape": (lambda: stateless(lambda o, g, t: (o, g, [t[0], None])),
-        "Adam.stateless_apply trainable_variables: expected shape (3,) at [1] ('b'), found None; "
-        f"the order is {ORDER}."),
+    "trainable_shape": (lambda: stateless(lambda o, g, t: (o, g, [t[0], t[0]])),
+        "Adam.stateless_apply trainable_variables: expected shape (3,) at [1] ('b'), found shape "
+        f"(2,); the order is {ORDER}."),
+    "trainable_none": (lambda: stateless(lambda o, g, t: (o, g, [t[0], None])),
+        f"Adam.stateless_apply: expected the arguments {ORDER}, found them in another order; pass "
+        f"{ORDER}."),
     "no_list": (lambda: stateless(lambda o, g, t: (o, {"a": g[0]}, t)),
         "Adam.stateless_apply grads: expected a list of 2 arrays, found dict with keys ['a']; the "
         f"order is {ORDER}."),

@@ -77,15 +77,10 @@ def test_message(call, kind, text):
     assert str(error.value) == text
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-    rows=st.integers(1, 5),
-    columns=st.integers(1, 5),
-    axis=st.sampled_from([0, 1, -1]),
-    order=st.sampled_from([1, 2, np.inf]),
-)
-def test_normalize(rows, columns, axis, order):
-    x = np.random.RandomState(rows).normal(size=(rows, columns))
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("order", [1, 2, np.inf])
+def test_normalize(axis, order):
+    x = np.random.RandomState(0).normal(size=(3, 4))
     x[0] = 0
     norm = np.linalg.norm(x, order, axis, keepdims=True)
     expected = np.divide(x, norm, where=norm != 0, out=np.zeros_like(x))

@@ -6,6 +6,8 @@ and whatever the user's object yields for everything else. An *epoch* is one cal
 `steps` was given, for then epochs are cut from a sequence of passes.
 """
 
+from typing import Any
+
 
 class DataSource:
     """A source of batches, the same interface for every kind of data.
@@ -17,9 +19,9 @@ class DataSource:
         description: what the data is, for messages ("arrays", "a generator", ...).
     """
 
-    num_batches = None
-    batch_size = None
-    num_samples = None
+    num_batches: Any = None
+    batch_size: Any = None
+    num_samples: Any = None
     description = "data"
 
     def epoch(self, epoch, start=0):

@@ -1,18 +1,20 @@
 """Checks of the arguments that say how data is cut into batches."""
 
 import math
-import numbers
 
 import numpy as np
 
 from stepfit.core import errors
+
+_INTEGERS = (int, np.integer)
+_NUMBERS = (int, float, np.integer, np.floating)
 
 
 def positive_int(value, argument, fix, optional=True):
     """Return `value` as a positive int (None stays None where `optional`)."""
     if value is None and optional:
         return None
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, _INTEGERS):
         raise errors.bad_type(argument, "a positive integer", errors.describe(value), fix)
     if value < 1:
         raise errors.bad_value(argument, "a positive integer", repr(int(value)), fix)
@@ -41,7 +43,7 @@ def shuffle(value):
 def fraction(value, argument):
     """Return a checked number between 0 and 1, both excluded."""
     fix = "0.2 keeps the last 20 % of the samples"
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, _NUMBERS):
         raise errors.bad_type(argument, "a number between 0 and 1", errors.describe(value), fix)
     if not 0 < value < 1:
         raise errors.bad_value(argument, "a number between 0 and 1", repr(float(value)), fix)
@@ -60,7 +62,7 @@ def class_weight(value):
         raise errors.bad_value(where, expected, "an empty dict", "leave it out for no weights")
     checked = {}
     for key, weight in value.items():
-        if isinstance(key, bool) or not isinstance(key, numbers.Real) or key != int(key):
+        if isinstance(key, bool) or not isinstance(key, _NUMBERS) or key != int(key):
             fix = "use the integer that stands for the class in y"
             raise errors.bad_type(where, "integers as keys", f"the key {key!r}", fix)
         place = f"class_weight[{int(key)}]"

@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from typing import Any
 
 import jax
 
@@ -27,7 +28,8 @@ class IterableSource(DataSource):
         data: iterator, iterable, or object with `__len__` and `__getitem__` (batches by number).
         steps: batches per epoch, or None for all.
         class_weight: dict from class index to weight.
-        batch_size: what the user passed as batch_size; must be the size of the batches that come.
+        batch_size: what the user passed as batch_size; must be the size of the batches that come
+            (validation data is exempt: it inherits the batch_size of the training arrays).
         shuffle, seed: order of the batches, for objects with `__len__` and `__getitem__` only.
         name: how messages call the data.
         steps_name: how messages call `steps`.
@@ -44,17 +46,13 @@ class IterableSource(DataSource):
         self._one_shot = not self._by_number and iter(data) is data
         self.name, self._steps_name = name, steps_name
         self.description = description or ("a generator" if self._one_shot else "an iterable")
-        self._pass_length = self._known_length()
-        self._iterator = None  # the pass being read
+        self.num_batches = steps or self._known_length()
+        self._iterator: Any = None  # the pass being read
         self._fresh = True  # nothing has been taken from the pass being read
         self._passes = self._read = 0
         self._structure = None
         self._warned_endless = False
         self._check_batch_size(batch_size)
-
-    @property
-    def num_batches(self):
-        return self._steps or self._pass_length
 
     def peek(self):
         if self._iterator is None:
@@ -89,7 +87,7 @@ class IterableSource(DataSource):
         if self._steps is None:
             if count == 0:
                 raise self._nothing()
-            self._pass_length = count
+            self.num_batches = count
 
     def _reopen(self, epoch, count):
         """Start the next pass in the middle of an epoch; False where there is none."""
@@ -168,7 +166,7 @@ class IterableSource(DataSource):
                     raise errors.bad_value(path, "at least one sample", errors.describe(leaf))
 
     def _check_batch_size(self, batch_size):
-        if batch_size is None:
+        if batch_size is None or self.name != "x":
             return
         first = leaves.named_leaves(self.peek(), "x")
         rows = first[0][1].shape[0] if first and first[0][1].ndim else None

@@ -314,6 +314,8 @@ def test_message(data, kwargs, kind, text):
 def test_batch_size_that_fits_is_fine():
     source = make_source(generate(), batch_size=4)
     assert len(list(source.epoch(0))) == 3
+    inherited = make_source(generate(), batch_size=32, argument="validation_data")
+    assert len(list(inherited.epoch(0))) == 3
 
 
 def test_errors_of_the_generator_come_through():

@@ -1,6 +1,6 @@
 """The hinge losses as metrics."""
 
-from stepfit.losses import hinge
+from stepfit.losses import hinges
 from stepfit.metrics.reduction import MeanMetricWrapper
 
 
@@ -16,7 +16,7 @@ class Hinge(MeanMetricWrapper):
     """
 
     def __init__(self, name="hinge", dtype=None):
-        super().__init__(hinge.hinge, name, dtype)
+        super().__init__(hinges.hinge, name, dtype)
 
 
 class SquaredHinge(MeanMetricWrapper):
@@ -31,7 +31,7 @@ class SquaredHinge(MeanMetricWrapper):
     """
 
     def __init__(self, name="squared_hinge", dtype=None):
-        super().__init__(hinge.squared_hinge, name, dtype)
+        super().__init__(hinges.squared_hinge, name, dtype)
 
 
 class CategoricalHinge(MeanMetricWrapper):
@@ -46,4 +46,4 @@ class CategoricalHinge(MeanMetricWrapper):
     """
 
     def __init__(self, name="categorical_hinge", dtype=None):
-        super().__init__(hinge.categorical_hinge, name, dtype)
+        super().__init__(hinges.categorical_hinge, name, dtype)

@@ -1,0 +1,98 @@
+"""Activations against real Keras: values, gradients, defaults, names."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import keras as oracle
+import numpy as np
+import pytest
+
+from stepfit import activations
+
+X = np.array([[-7.0, -3.0, -1.0, -0.5, -0.2, 0.3], [0.5, 0.9, 1.0, 3.0, 6.0, 9.0]], "float32")
+NAMES = [
+    "celu", "elu", "exponential", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu",
+    "hard_tanh", "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6",
+    "selu", "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus",
+    "sparse_sigmoid", "sparsemax", "squareplus", "tanh", "tanh_shrink", "hard_swish", "swish",
+]  # fmt: skip
+ROWS = [(name, {}) for name in NAMES] + [
+    ("celu", {"alpha": 0.5}), ("elu", {"alpha": 0.5}), ("gelu", {"approximate": True}),
+    ("glu", {"axis": 0}), ("hard_shrink", {"threshold": 0.7}), ("soft_shrink", {"threshold": 0.7}),
+    ("leaky_relu", {"negative_slope": 0.4}), ("softmax", {"axis": 0}), ("sparsemax", {"axis": 0}),
+    ("log_softmax", {"axis": 0}), ("squareplus", {"b": 2}),
+    ("threshold", {"threshold": 0.7, "default_value": -2.0}),
+    ("relu", {"negative_slope": 0.3}), ("relu", {"max_value": 4.0}), ("relu", {"max_value": 6}),
+    ("relu", {"threshold": 0.7}),
+    ("relu", {"threshold": 0.7, "max_value": 4.0, "negative_slope": 0.3}),
+    ("relu", {"threshold": -2.0, "negative_slope": 0.3}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, arguments", ROWS)
+def test_equals_keras(name, arguments):
+    library = oracle.ops if name in ("swish", "hard_swish") else oracle.activations
+    ours, theirs = getattr(activations, name), getattr(library, name)
+    x = jnp.asarray(X)
+
+    def both(function):
+        value = lambda x: function(x, **arguments)  # noqa: E731
+        return jax.jit(lambda x: (value(x), jax.grad(lambda x: jnp.sum(value(x) ** 2))(x)))(x)
+
+    for a, b in zip(both(ours), both(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ours(X.tolist(), **arguments), both(ours)[0], rtol=1e-5, atol=1e-6)
+    assert ours(x.astype("bfloat16"), **arguments).dtype == "bfloat16"
+
+
+@pytest.mark.parametrize("name", [*NAMES[:-2], "threshold"])
+def test_signature_and_name_are_keras(name):
+    ours, theirs = getattr(activations, name), getattr(oracle.activations, name)
+    assert inspect.signature(ours) == inspect.signature(theirs)
+    assert activations.get(name) is ours
+    assert activations.serialize(ours) == oracle.activations.serialize(theirs) == name
+    assert activations.deserialize(name) is ours
+    assert ours.__doc__
+
+
+def test_names_are_keras():
+    from keras.src.activations import ALL_OBJECTS_DICT
+
+    assert set(activations._catalogue.entries) == set(ALL_OBJECTS_DICT)
+    for name, theirs in ALL_OBJECTS_DICT.items():
+        assert activations.get(name).__name__ == theirs.__name__
+
+
+def test_get():
+    assert activations.get(None) is activations.linear
+    assert activations.get(jnp.tanh) is jnp.tanh
+    config = {"class_name": "function", "config": "relu", "module": "builtins"}
+    assert activations.get(config) is activations.relu
+    own = lambda x: x  # noqa: E731
+    assert activations.deserialize("own", custom_objects={"own": own}) is own
+
+
+def test_integers():
+    x = np.array([-4, 2, 9], "int32")
+    assert activations.relu(x).tolist() == [0, 2, 9]
+    assert activations.relu(x, max_value=6).tolist() == [0, 2, 6]
+    assert activations.relu(x, negative_slope=0.5).tolist() == [-2.0, 2.0, 9.0]
+
+
+ERRORS = [
+    (lambda: activations.get("rleu"),
+     "activation: expected the name of an activation, found 'rleu'; did you mean 'relu'?"),
+    (lambda: activations.get(3),
+     "activation: expected an activation, its name, or a callable, found 3."),
+    (lambda: activations.serialize(lambda x: x),
+     "activation: expected a function with a name, found a lambda; define it with `def` and "
+     "@keras.saving.register_keras_serializable()."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("act, text", ERRORS, ids=range(len(ERRORS)))
+def test_errors(act, text):
+    with pytest.raises((ValueError, TypeError)) as error:
+        act()
+    assert str(error.value) == text
