@@ -61,11 +61,11 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
     x = jnp.asarray(tensor(x))
     if not jnp.issubdtype(x.dtype, jnp.inexact) and (negative_slope or threshold % 1):
         x = x.astype(jnp.result_type(float))
-    if not threshold:
-        above = jax.nn.relu(x)
-    else:
+    if threshold:
         above = jnp.where(x > threshold, x, jnp.zeros((), x.dtype))
-    if max_value is not None:
+    else:
+        above = jax.nn.relu6(x) if max_value == 6 else jax.nn.relu(x)
+    if max_value is not None and (threshold or max_value != 6):
         above = jnp.clip(above, 0, jnp.asarray(max_value, x.dtype))
     if negative_slope:
         above = above - negative_slope * jax.nn.relu(threshold - x)

@@ -18,6 +18,9 @@ class Constraint(registry.Configurable):
     Array([-1.,  1.], dtype=float32)
     """
 
+    def __init__(self):
+        super().__init__()
+
     def __call__(self, w):
         """Return `w` projected; the base returns it as it is."""
         return w

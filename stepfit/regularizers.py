@@ -23,6 +23,9 @@ class Regularizer(registry.Configurable):
     (4.5, {'factor': 0.5})
     """
 
+    def __init__(self):
+        super().__init__()
+
     def __call__(self, x):
         """Return the penalty of `x` as a scalar."""
         raise NotImplementedError(

@@ -68,12 +68,14 @@ def test_constants_are_keras(name, arguments):
 @every_one
 def test_signature_config_and_clone_are_keras(name, arguments):
     ours, theirs = make(initializers, name, arguments), make(oracle.initializers, name, arguments)
-    assert ours.get_config() == theirs.get_config() or arguments == {"distribution": "normal"}
     assert inspect.signature(type(ours)) == inspect.signature(type(theirs))
+    config = ours.get_config()
     again = initializers.deserialize(initializers.serialize(ours))
-    assert type(again) is type(ours) and again.get_config() == ours.get_config()
+    assert type(again) is type(ours) and again.get_config() == config
     again = initializers.get(oracle.initializers.serialize(theirs))
-    assert type(again) is type(ours) and again.get_config() == theirs.get_config()
+    assert type(again) is type(ours)
+    if name != "Identity":  # Keras loses its gain
+        assert config == theirs.get_config() == again.get_config()
     assert type(ours.clone()) is type(ours)
 
 
@@ -84,7 +86,7 @@ def test_shapes_and_dtypes(name, arguments):
         value = initializer((3, 2), dtype=dtype)
         assert isinstance(value, jax.Array) and value.shape == (3, 2) and value.dtype == dtype
     assert initializer((4, 5)).dtype == "float32"
-    if name not in ("Identity", "Orthogonal"):
+    if name not in ("Identity", "Orthogonal") and "input_axes" not in arguments:
         assert initializer(()).shape == () and initializer(5).shape == (5,)
         assert initializer((2, 0)).shape == (2, 0)
     if name != "Identity":

@@ -70,8 +70,8 @@ ERRORS = [
      "OrthogonalRegularizer mode: expected the name of a mode, found 'row'; did you mean 'rows'?"),
     (lambda: regularizers.OrthogonalRegularizer()(X[0]),
      "OrthogonalRegularizer(x): expected a matrix (2 axes), found shape (3,)."),
-    (lambda: regularizers.get("l3"),
-     "regularizer: expected the name of a regularizer, found 'l3'; did you mean 'l2'?"),
+    (lambda: regularizers.get("l1_l3"),
+     "regularizer: expected the name of a regularizer, found 'l1_l3'; did you mean 'l1_l2'?"),
     (lambda: regularizers.Regularizer()(X),
      "Regularizer: expected a method __call__(self, x) that returns a scalar penalty, found none; "
      "define it."),

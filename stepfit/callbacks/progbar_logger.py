@@ -55,6 +55,8 @@ class ProgbarLogger(Callback):
     def on_test_begin(self, logs=None):
         if not self._in_fit:
             self._open()
+        elif self.progbar is not None:
+            self.progbar.stop_clock()
 
     def on_test_end(self, logs=None):
         if not self._in_fit:

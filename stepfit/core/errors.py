@@ -60,6 +60,11 @@ def nearest(name, known):
     return by_lower[close[0]] if close else None
 
 
+def with_article(kind):
+    """Return "a loss", "an optimizer"."""
+    return f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
+
+
 def unknown_name(where, kind, name, known):
     """Return the error for a misspelt name, suggesting the nearest known one."""
     known = sorted({str(k) for k in known})
@@ -69,8 +74,7 @@ def unknown_name(where, kind, name, known):
     else:
         shown = ", ".join(repr(k) for k in known[:12])
         fix = f"known names: {shown}" + (", ..." if len(known) > 12 else "")
-    article = "an" if kind[0] in "aeio" else "a"
-    text = f"{where}: expected the name of {article} {kind}, found {name!r}; {fix}"
+    text = f"{where}: expected the name of {with_article(kind)}, found {name!r}; {fix}"
     return StepfitValueError(text if text.endswith("?") else text + ".")
 
 

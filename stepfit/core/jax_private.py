@@ -26,6 +26,7 @@ import dataclasses
 import functools
 import itertools
 import weakref
+from typing import Any
 
 import jax
 from jax._src import core
@@ -220,7 +221,7 @@ class Pullback:
         cotangents = [
             ad.Zero(aval) if ct is None else ct for ct, aval in zip(cotangents, self.results)
         ]
-        sums = [
+        sums: list = [
             ad.ValAccum(aval) if want else ad.NullAccum(aval)
             for aval, want in zip(self.args, wanted)
         ]
@@ -245,7 +246,7 @@ class Pullback:
 
 
 _PROGRAM_TYPES = (core.Jaxpr, getattr(core, "ClosedJaxpr", core.Jaxpr))
-_captured = weakref.WeakKeyDictionary()  # program -> captured values, at any depth
+_captured: Any = weakref.WeakKeyDictionary()  # program -> captured values, at any depth
 
 
 def _programs(params):
@@ -339,7 +340,7 @@ def _scan_counts(params):
 
 
 def _evaluate_inlined(program, args, tracks):
-    values = {}
+    values: dict = {}
     program_consts = getattr(program, "consts", ())
     body = getattr(program, "jaxpr", program)
 

@@ -37,8 +37,11 @@ def register_keras_serializable(package="Custom", name=None):
     def decorator(obj):
         own = name or obj.__name__
         obj_name = f"{package}>{own}"
+        before = _custom.get(obj_name)  # a cell of a notebook run again defines it anew
+        _function_names.pop(id(before), None)
+        if _custom.get(own, before) is before:
+            _custom[own] = obj
         _custom[obj_name] = obj
-        _custom.setdefault(own, obj)
         if isinstance(obj, type):
             obj._registered_name = obj_name
         else:
@@ -100,11 +103,12 @@ class Catalogue:
             return obj.from_config(cfg) if hasattr(obj, "from_config") else obj(**cfg)
         if isinstance(identifier, type):
             raise errors.bad_type(
-                where, f"a {self.kind} instance", identifier, f"write {identifier.__name__}(...)"
+                where, f"{errors.with_article(self.kind)} instance", identifier, f"write {identifier.__name__}(...)"
             )
         if callable(identifier) or (self.base and isinstance(identifier, self.base)):
             return identifier
-        raise errors.bad_type(where, f"a {self.kind}, its name, or a callable", identifier)
+        kind = errors.with_article(self.kind)
+        raise errors.bad_type(where, f"{kind}, its name, or a callable", identifier)
 
     def find(self, name, where=None, fallback=None):
         """Return the class or function called `name`."""
@@ -204,6 +208,10 @@ def serialize(value):
 
 def deserialize(value, custom_objects=None):
     """Return the object for a config made by `serialize`; other values unchanged."""
+    if isinstance(value, str) and ">" in value:  # the name of a registered function
+        return get_registered_object(value, custom_objects) or value
+    if type(value) in (list, tuple):
+        return type(value)(deserialize(v, custom_objects) for v in value)
     if isinstance(value, dict) and "class_name" in value and "config" in value:
         name = value.get("registered_name") or value["class_name"]
         cls = (
@@ -216,4 +224,6 @@ def deserialize(value, custom_objects=None):
             known = [*_custom, *(k for k in _builtin if isinstance(k, str))]
             raise errors.unknown_name("config['class_name']", "registered class", name, known)
         return cls.from_config(value["config"])
+    if type(value) is dict:
+        return {k: deserialize(v, custom_objects) for k, v in value.items()}
     return value

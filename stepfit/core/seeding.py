@@ -20,7 +20,7 @@ def set_seed(seed):
         TypeError: not an int. ValueError: negative.
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-        raise errors.bad_type("set_seed(seed)", "an int", seed)
+        raise errors.bad_type("set_seed(seed)", "an int", errors.describe(seed))
     if seed < 0:
         raise errors.bad_value("set_seed(seed)", "a non-negative int", repr(int(seed)))
     with _lock:

@@ -20,6 +20,7 @@ computation in the trace around it, so an outer tape records it (second derivati
 """
 
 import contextlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,8 +71,8 @@ class GradientTape(Jacobians):
     def __init__(self, persistent=False, watch_accessed_variables=True):
         self._persistent = bool(persistent)
         self._watch_accessed = bool(watch_accessed_variables)
-        self._trace = None  # while inside the block
-        self._stack = None
+        self._trace: Any = None  # while inside the block
+        self._stack: Any = None
         self._start()
 
     def _start(self):
@@ -371,7 +372,7 @@ class GradientTape(Jacobians):
             check_source("gradient", leaf)
         weights = _output_gradients(targets, target_tree, output_gradients)
         with self._reading("gradient", unconnected_gradients):
-            cotangents = {}
+            cotangents: dict = {}
             for leaf, weight in zip(targets, weights):
                 if weight is None:
                     weight = jnp.ones_like(leaf)

@@ -1,6 +1,7 @@
 """Jacobians of a gradient tape: every cotangent of a basis, pulled back at once."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +47,13 @@ def check_source(method, source):
 
 
 class Jacobians:
-    """The Jacobian methods of `GradientTape`."""
+    """The Jacobian methods of `GradientTape`, which has what is only declared here."""
+
+    _persistent: bool
+    _recorder: Any
+    _reading: Any
+    _stand_ins_of: Any
+    _collect: Any
 
     def jacobian(self, target, sources, unconnected_gradients="none"):
         """Return all derivatives of a target: of every element towards every element.

@@ -72,7 +72,7 @@ class Recorder:
             # in itself, in which case this raises too.
             results = list(call(*args))
             live, pullback = [True] * len(results), _Failure(error)
-        outputs = []
+        outputs: list = []
         for i, (result, is_live) in enumerate(zip(results, live)):
             if id(result) in self.tracked:
                 # An argument that was handed through: the result must be a value of its own, with

@@ -31,6 +31,9 @@ class Initializer(registry.Configurable):
     array([0. , 0.5, 1. ], dtype=float32)
     """
 
+    def __init__(self):
+        super().__init__()
+
     def __call__(self, shape, dtype=None):
         """Return an array of `shape` (tuple of ints) and `dtype` (default `config.floatx()`)."""
         raise NotImplementedError(

@@ -37,8 +37,9 @@ class RandomInitializer(Initializer):
             self.seed = seed
         else:
             raise errors.bad_type(
-                f"{type(self).__name__} seed", "an int, None or a SeedGenerator", seed
-            )
+                f"{type(self).__name__} seed", "an int, None or a SeedGenerator",
+                errors.describe(seed),
+            )  # fmt: skip
 
     def _draw(self, shape, dtype, method, *args):
         """Call `method` of a NumPy generator with `args`, a shape and a float dtype to draw in."""

@@ -8,11 +8,11 @@ _context = contextvars.ContextVar("stepfit_call_context", default=None)
 class CallContext:
     """One running layer call; nested calls share the token and inherit `training`."""
 
-    __slots__ = ("_reset", "layer", "token", "training")
+    __slots__ = ("_reset", "layer", "parent", "token", "training")
 
     def __init__(self, layer):
         parent = _context.get()
-        self.layer = layer
+        self.layer, self.parent = layer, parent
         self.token = object() if parent is None else parent.token
         self.training = None if parent is None else parent.training
 

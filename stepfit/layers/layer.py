@@ -84,6 +84,8 @@ class Layer(Tracked, registry.Configurable):
             Layer.compute_mask
         )
         self.built = False
+        self._has_run = False
+        self._first_outputs = []  # what the first call returned, without its values
         self._trainable = bool(trainable)
         self._weights_made = []  # by add_weight, whether or not kept in an attribute
         self._losses = []
@@ -143,6 +145,13 @@ class Layer(Tracked, registry.Configurable):
             The Variable.
         """
         self._check_ready()
+        context = call_context.current()
+        if self._has_run and context is not None and context.layer is self:
+            raise errors.StepfitRuntimeError(
+                f"{self._where()} add_weight({name!r}): expected variables to be made before or in "
+                "the first call, found one made in a later `call`, which would start afresh each "
+                "time; make it in `build` or `__init__`."
+            )
         dtype = dtypes.standardize_dtype(dtype) if dtype is not None else self.variable_dtype
         if initializer is None:
             initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
@@ -171,11 +180,13 @@ class Layer(Tracked, registry.Configurable):
     @property
     def variables(self):
         """All Variables: weights and the states of seed generators; not metrics'."""
+        self._check_ready()
         return _own_first(self, lambda v: True)
 
     @property
     def weights(self):
         """All Variables except the states of seed generators."""
+        self._check_ready()
         return _own_first(self, lambda v: True, seeds=False)
 
     @property
@@ -345,6 +356,9 @@ class Layer(Tracked, registry.Configurable):
                     self.add_loss(share)
             if self.supports_masking:
                 arguments.set_output_mask(self, outputs)
+            if not self._has_run:
+                self._first_outputs = _shapes_only(outputs)
+                self._has_run = True
         return outputs
 
     def _symbolic_call(self, args, kwargs):
@@ -403,10 +417,30 @@ class Layer(Tracked, registry.Configurable):
 
     def _build_for(self, arguments):
         shapes = arguments.shapes()
+        parent = naming.current_path()
+        self._path = f"{parent}/{self.name}" if parent else self.name
         with naming.name_scope(self.name), scopes.autocast(None):
             self._call_build(shapes, arguments)
         self._build_shapes = shapes
         self.built = True
+        self._check_held()
+
+    def _check_held(self):
+        """Refuse new weights that no layer of the running call holds: nobody would train them."""
+        context = call_context.current()
+        if context is not None and context.layer is self:
+            context = context.parent
+        if context is None or not self.weights:
+            return
+        while context.parent is not None:
+            context = context.parent
+        root = context.layer
+        if root is not self and not any(layer is self for layer in root._flatten_layers()):
+            raise errors.StepfitRuntimeError(
+                f"{self._where()}: expected a layer that {root._where()} holds in an attribute, "
+                "found one that it only calls, whose weights would never be trained or saved; "
+                "make it in `__init__` as `self.layer = ...`."
+            )
 
     def _call_build(self, shapes, arguments):
         build = type(self).build
@@ -418,6 +452,9 @@ class Layer(Tracked, registry.Configurable):
         ):
             self.build(**{n: shapes[n[:-6]] for n in names})
         elif names:
+            if not shapes and self._signature.build_needs_shape and arguments.by_position():
+                name, value = arguments.by_position()[0]
+                raise errors.bad_type(f"{self._where()} call({name})", "an array", errors.describe(value))
             self.build(next(iter(shapes.values()), None))
         else:
             self.build()
@@ -507,6 +544,12 @@ class Layer(Tracked, registry.Configurable):
         if len(notes) < 4 and not getattr(e, "_stepfit_noted", False):
             e.add_note(f"In {self._where()}, called with {arguments.describe()}.")
 
+    def __getattr__(self, name):
+        # Only reached for what is missing: say so if `super().__init__()` was forgotten.
+        if not name.startswith("__") and "_init_arguments" in self.__dict__:
+            self._check_ready()
+        return object.__getattribute__(self, name)
+
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
@@ -587,6 +630,11 @@ def _frozen_variables(layer):
 
     visit(layer, False)
     return frozen
+
+
+def _shapes_only(outputs):
+    leaves = [x for x in jax.tree.leaves(outputs) if hasattr(x, "shape")]
+    return [jax.ShapeDtypeStruct(shapes_of(x), x.dtype) for x in leaves]
 
 
 def _as_tensors(shape, dtype):

@@ -26,6 +26,10 @@ class CallSignature:
         self.names = [p.name for p in parameters if p.kind not in _VARIADIC]
         self.open = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
         self.build_names = _names(cls.build)
+        self.build_needs_shape = any(
+            p.default is p.empty and p.kind not in _VARIADIC
+            for p in list(inspect.signature(cls.build).parameters.values())[1:]
+        )
         init = inspect.signature(cls.__init__).parameters.values()
         opened = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in init)
         self.init_names = None if opened else {p.name for p in init}
@@ -48,7 +52,9 @@ class CallSignature:
             unknown = [k for k in kwargs if k not in self.names]
             if unknown and not self.open:
                 where = f"{layer._where()} call"
-                raise errors.unknown_name(where, "argument", unknown[0], self.names) from None
+                raise errors.unknown_name(
+                    where, "argument", unknown[0], [*self.names, "training"]
+                ) from None
             raise errors.StepfitTypeError(
                 f"{layer._where()} call: {e}; its arguments are ({', '.join(self.names)})."
             ) from None
@@ -78,6 +84,11 @@ class Arguments:
         for value in self.args:
             yield next(names, "args"), value
         yield from self.kwargs.items()
+
+    def by_position(self):
+        """Return ``(name, value)`` for each given argument but `training` and masks."""
+        given = self.by_name()
+        return [(k, v) for k, v in given if k != "training" and not k.endswith("mask")]
 
     def resolve_training(self, context):
         """Decide `training`: the argument, else the caller's, else the default, else False."""

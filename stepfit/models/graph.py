@@ -6,6 +6,7 @@ import numpy as np
 
 from stepfit.core import errors, masks, symbolic
 from stepfit.core.variable import Variable
+from stepfit.layers.input_layer import InputLayer
 from stepfit.layers.layer import Layer
 
 
@@ -25,10 +26,10 @@ class Graph:
         self.output_tensors = symbolic.symbolic_leaves(outputs)
         _check_tensors("inputs", inputs, self.input_tensors, where)
         _check_tensors("outputs", outputs, self.output_tensors, where)
-        self._fed = {id(t) for t in self.input_tensors}
+        self._entries = {id(t): _entry(t) for t in self.input_tensors}
         visited, first_seen = self._visit()
         self.nodes = sorted(
-            (n for n in visited if not _feeds(n, self._fed)), key=lambda n: n.index
+            (n for n in visited if n.input_tensors), key=lambda n: n.index
         )  # calls to run
         self.operations = self._by_depth(visited, first_seen)
         self.layers = [o for o in self.operations if isinstance(o, Layer)]
@@ -37,6 +38,10 @@ class Graph:
         )  # given to operations as arguments
         self._check_names()
 
+    def source(self, tensor):
+        """Return the node that gives `tensor` in this graph; an input's is that of its Input."""
+        return self._entries.get(id(tensor)) or tensor.node
+
     def _visit(self):
         """Return the nodes the outputs depend on, and the order operations are first met in."""
         visited, state, first_seen = [], {}, {}
@@ -44,7 +49,7 @@ class Graph:
             stack = [(output, False)]
             while stack:
                 tensor, done = stack.pop()
-                node = tensor.node
+                node = self.source(tensor)
                 if done:
                     state[id(node)] = "done"
                     visited.append(node)
@@ -56,7 +61,7 @@ class Graph:
                 state[id(node)] = "open"
                 first_seen.setdefault(id(node.operation), len(first_seen))
                 stack.append((tensor, True))
-                if id(tensor) in self._fed:
+                if id(tensor) in self._entries:
                     continue
                 if not node.input_tensors:
                     raise self._disconnected(tensor)
@@ -81,13 +86,11 @@ class Graph:
             depth = max(node_depth.get(id(node), 0), operation_depth.get(id(operation), 0))
             node_depth[id(node)] = operation_depth[id(operation)] = depth
             operations[id(operation)] = operation
-            if _feeds(node, self._fed):
-                continue
             for tensor in node.input_tensors:
-                parent = id(tensor.node)
+                parent = id(self.source(tensor))
                 node_depth[parent] = max(depth + 1, node_depth.get(parent, 0))
         for tensor in self.input_tensors:
-            operation = tensor.node.operation
+            operation = self.source(tensor).operation
             if id(operation) not in operations:
                 operations[id(operation)] = operation
                 operation_depth[id(operation)], first_seen[id(operation)] = 0, -1
@@ -202,8 +205,11 @@ def _variables_in(tree):
     return []
 
 
-def _feeds(node, fed):
-    return all(id(t) in fed for t in node.output_tensors)
+def _entry(tensor):
+    """Return the Input node for a tensor; a new one where the tensor is a layer's output."""
+    if tensor.node is not None and not tensor.node.input_tensors:
+        return tensor.node
+    return InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name).output.node
 
 
 def _leaves(tree):

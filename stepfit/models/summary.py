@@ -16,14 +16,14 @@ def print_summary(
 
     width = line_length or min(shutil.get_terminal_size((88, 24)).columns, 100)
     table = rich.table.Table(width=width, header_style="bold", show_lines=False)
-    table.add_column("Layer (type)", overflow="fold", ratio=4)
-    table.add_column("Output shape", overflow="fold", ratio=3)
-    table.add_column("Params", justify="right", ratio=2)
+    table.add_column("Layer (type)", overflow="fold", ratio=2)
+    table.add_column("Output shape", overflow="fold")
+    table.add_column("Params", justify="right", no_wrap=True)
     connected = _branches(model)
     if connected:
-        table.add_column("Connected to", overflow="fold", ratio=3)
+        table.add_column("Connected to", overflow="fold", ratio=1)
     if show_trainable:
-        table.add_column("Train", justify="center", ratio=1)
+        table.add_column("Train", justify="center", no_wrap=True)
     for layer, depth in _rows(model.layers, expand_nested, 0):
         row = [
             f"{'  ' * depth}{layer.name} ({type(layer).__name__})",
@@ -61,14 +61,14 @@ def _rows(layers, expand, depth):
 
 
 def _shape(layer):
-    if not layer._inbound_nodes:
-        graph = getattr(layer, "_graph", None)
-        if graph is None:
-            return "?"
-        outputs = graph.outputs
+    graph = getattr(layer, "_graph", None)
+    if layer._inbound_nodes:
+        tensors = symbolic.symbolic_leaves(layer._inbound_nodes[-1].outputs)
+    elif graph is not None:
+        tensors = graph.output_tensors
     else:
-        outputs = layer._inbound_nodes[-1].outputs
-    shapes = [str(t.shape) for t in symbolic.symbolic_leaves(outputs)]
+        tensors = layer._first_outputs
+    shapes = [str(t.shape) for t in tensors] or ["?"]
     return shapes[0] if len(shapes) == 1 else f"[{', '.join(shapes)}]"
 
 
@@ -80,7 +80,7 @@ def _branches(model):
     sources, used = {}, {}
     for node in graph.nodes:
         for tensor in node.input_tensors:
-            name = tensor.node.operation.name
+            name = graph.source(tensor).operation.name
             sources.setdefault(id(node.operation), []).append(name)
             used[name] = used.get(name, 0) + 1
     chain = all(len(s) == 1 for s in sources.values()) and all(n == 1 for n in used.values())

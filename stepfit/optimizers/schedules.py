@@ -23,6 +23,9 @@ class LearningRateSchedule(registry.Configurable):
     (0.5, {'first': 0.5})
     """
 
+    def __init__(self):
+        super().__init__()
+
     def __call__(self, step):
         """Return the learning rate at `step`, an int32 scalar that may be traced."""
         raise NotImplementedError(

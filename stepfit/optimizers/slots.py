@@ -71,7 +71,8 @@ class OptimizerState(Tracked, registry.Configurable):
         else:
             where = f"{type(self).__name__}.learning_rate"
             raise errors.bad_type(
-                where, "a schedule or callable, like the one it has", value,
+                where, "a schedule or callable, like the one it has",
+                errors.describe(value),
                 "create the optimizer with a float learning_rate to assign floats",
             )  # fmt: skip
 

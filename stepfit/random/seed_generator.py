@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stepfit.core import errors, registry, seeding
+from stepfit.core import errors, naming, registry, seeding
 from stepfit.core import scope as scopes
 from stepfit.core.tracking import Tracked
 from stepfit.core.variable import Variable
@@ -42,15 +42,16 @@ class SeedGenerator(Tracked, registry.Configurable):
             seed = seeding.draw_seed()
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
             raise errors.bad_type("SeedGenerator(seed)", "an int or None", seed)
-        self.name = name or "seed_generator"
+        self.name = name or naming.auto_name("seed_generator")
         self.initial_seed = int(seed)
-        self.state = Variable(
-            np.array([self.initial_seed % 2**32, 0], "uint32"),
-            dtype="uint32",
-            trainable=False,
-            autocast=False,
-            name=f"{self.name}_state",
-        )
+        with naming.name_scope(self.name):
+            self.state = Variable(
+                np.array([self.initial_seed % 2**32, 0], "uint32"),
+                dtype="uint32",
+                trainable=False,
+                autocast=False,
+                name="seed_generator_state",
+            )
 
     def next(self, ordered=True):
         """Return a fresh key (uint32, shape (2,)) and advance the state."""
@@ -108,6 +109,13 @@ def reset_global(seed):
     """Seed the process-wide generator."""
     state = np.array([int(seed) % 2**32, 0], "uint32")
     global_generator().state.assign(state)
+
+
+def advance_global(scope):
+    """Move the process-wide generator on at the end of a step that drew from it in `scope`."""
+    if getattr(scope, "draws", 0):
+        state = global_generator().state
+        scope.bind(state, scope.get_current_value(state) + np.array([0, 1], "uint32"))
 
 
 def draw_key(seed):

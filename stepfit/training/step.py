@@ -18,6 +18,7 @@ import numpy as np
 
 from stepfit.core import errors, scope
 from stepfit.metrics import Mean
+from stepfit.random.seed_generator import advance_global
 from stepfit.training.compiled import LossTracker
 from stepfit.training.state import PARTS, TrainState
 
@@ -74,6 +75,7 @@ class Step:
                 raise
             if self.kind != "predict":
                 result = self._settle_logs(s, given, result)
+            advance_global(s)
         self.guests = [v for v in s.guests.values() if id(v) not in given]
         new, seen = [], set()
         for v in variables:
@@ -105,7 +107,7 @@ class Step:
                 raise self._wrong(where, f"a list of {len(variables)} arrays",
                                   errors.describe(values))  # fmt: skip
             if len(values) != len(variables):
-                raise self._wrong(where, f"{len(variables)} leaves", f"{len(values)}")
+                raise self._wrong(where, f"{len(variables)}", f"{len(values)} leaves")
             for index, (v, value) in enumerate(zip(variables, values, strict=True)):
                 self._merge_one(s, given, v, value, f"{where}[{index}]")
 

@@ -157,6 +157,8 @@ class Trainer(Compilation):
                 steps_argument="validation_steps",
             )  # fmt: skip
         callbacks = self._callback_list(callbacks, verbose, epochs, source, history=True)
+        if validation is not None and validation_freq != 1:  # epochs in which no val_... is due
+            callbacks.set_params({**callbacks.params, "validation_freq": validation_freq})
         self._ready("train", source.peek())
         if validation is not None:
             with arguments.naming("validation_data"):
@@ -316,7 +318,8 @@ class Trainer(Compilation):
         if class_weight is not None:
             data = weigh_batch(data, class_weight, "x", 0)
         self._ready(kind, data)
-        logs = to_floats(self._runner(kind).run(data))
+        with SafeInterrupts():
+            logs = to_floats(self._runner(kind).run(data))
         return logs if return_dict else self._in_order(logs)
 
     def predict_on_batch(self, x):

@@ -76,6 +76,7 @@ class Progbar:
         self._seen = 0
         self._start = time.monotonic()
         self._first = None  # (time, steps) at the first update: the step that compiles
+        self._stopped = None  # time at which the steps were over
         self._drawn_at = float("-inf")
         self._drawn_width = 0
 
@@ -85,6 +86,10 @@ class Progbar:
 
     def _interval_over(self, now):
         return now - self._drawn_at >= self.interval
+
+    def stop_clock(self):
+        """Leave what follows, such as validation, out of the time per step."""
+        self._stopped = time.monotonic()
 
     def update(self, current, values=None, finalize=None):
         """Report progress.
@@ -133,14 +138,15 @@ class Progbar:
             clock = _duration(seconds * (self.target - current))
         rate = _rate(seconds, self.unit_name)
         metrics = [f" - {name}: {text}" for name, text in self._texts()]
-        used = len(count) + 2 + len(clock) + 1 + len(rate) + sum(map(len, metrics))
-        bar = self._bar_width(columns - used)
+        head = len(count) + 2 + len(clock) + 1 + len(rate)
+        # The last line may be folded, so the metrics do not compete with the bar there.
+        bar = self._bar_width(columns - head - (0 if finalize else sum(map(len, metrics))))
         pieces = [count, *([" " + "━" * bar] if bar else []), f" {clock}", f" {rate}", *metrics]
         lines = _fold(pieces, columns, whole=finalize)
         line = lines[0]
         blank = " " * min(max(self._drawn_width - len(line), 0), columns - len(line))
         self._drawn_width = len(line)
-        if bar:  # it has its place only where everything fits into one line
+        if bar:  # it has room only where the line begins with count, bar and clock
             done = min(int(bar * current / self.target), bar)
             line = self._paint(count, bar, done, clock) + line[len(count) + 2 + bar + len(clock) :]
         text = "\n".join([f"\r{line}{blank}", *lines[1:]])
@@ -180,6 +186,7 @@ class Progbar:
         """Mean time of a step; the first update, which compiles, is left out where possible."""
         if not current:
             return 0.0
+        now = self._stopped or now
         time_first, steps_first = self._first or (self._start, 0)
         if current > steps_first:
             return (now - time_first) / (current - steps_first)

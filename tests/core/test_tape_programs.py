@@ -509,7 +509,7 @@ def _by_name(name):
     return next(p.values for p in PROGRAMS if p.id == name)
 
 
-@pytest.mark.parametrize("mode", ["eager", "jit"])
+@pytest.mark.parametrize("mode", [pytest.param("eager", marks=pytest.mark.slow), "jit"])
 @pytest.mark.parametrize("name", SMOOTH)
 def test_second_order(name, mode):
     fun, args = _by_name(name)
@@ -707,7 +707,7 @@ def _models():
     yield _transformer, transformer, jnp.arange(48).reshape(4, 12), labels
 
 
-@pytest.mark.parametrize("wrap", ["plain", "jit", "remat"])
+@pytest.mark.parametrize("wrap", ["plain", "jit", pytest.param("remat", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("model", [0, 1, 2, 3], ids=["mlp", "cnn", "lstm", "transformer"])
 def test_no_more_flops_than_value_and_grad(model, wrap):
     fun, params, x, y = list(_models())[model]

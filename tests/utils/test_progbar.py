@@ -166,6 +166,18 @@ def test_the_first_step_is_left_out_of_the_rate(capsys, clock):
     assert capsys.readouterr().out == "11/11 - 61s - 100ms/step\n"
 
 
+def test_validation_is_left_out_of_the_rate(capsys, clock):
+    bar = Progbar(10, stateless_metrics=())
+    bar.update(0)
+    for step in range(1, 11):
+        clock.now += 0.1
+        bar.update(step, finalize=False)
+    bar.stop_clock()
+    clock.now += 60
+    bar.update(10, finalize=True)
+    assert capsys.readouterr().out == "10/10 - 61s - 100ms/step\n"
+
+
 TIMES = [(0.5, "9s"), (10, "3:10"), (500, "2:38:20")]
 
 

@@ -1,0 +1,109 @@
+"""A GAN with its own step in stateless style: two networks, two optimizers, `fit()`.
+
+The values of each network and each optimizer are taken from the state by owner, `state.of(owner)`,
+and put back with `state.replace(owner, values)`: nothing is found by its position in a list.
+"""
+
+import argparse
+import pathlib
+
+import jax
+import jax.numpy as jnp
+from pictures import save_grid
+
+import stepfit as keras
+
+
+class GAN(keras.Model):
+    def __init__(self, discriminator, generator, latent_size=16):
+        super().__init__()
+        self.discriminator, self.generator = discriminator, generator
+        self.latent_size = latent_size
+        self.seeds = keras.random.SeedGenerator(1)
+
+    def compile(self, d_optimizer, g_optimizer, loss):
+        super().compile(loss=loss)
+        self.d_optimizer, self.g_optimizer, self.loss_fn = d_optimizer, g_optimizer, loss
+        d_optimizer.build(self.discriminator.trainable_variables)
+        g_optimizer.build(self.generator.trainable_variables)
+
+    def train_step(self, state, images):
+        n = len(images)
+        noise = keras.random.normal((2, n, self.latent_size), seed=self.seeds)
+        d, d_rest = state.of(self.discriminator)
+        g, g_rest = state.of(self.generator)
+
+        def discriminator_loss(d):
+            fakes, _ = self.generator.stateless_call(g, g_rest, noise[0], training=True)
+            both = jnp.concatenate([images, fakes])
+            scores, new = self.discriminator.stateless_call(d, d_rest, both, training=True)
+            real = jnp.concatenate([jnp.ones((n, 1)), jnp.zeros((n, 1))])
+            return self.loss_fn(real, scores), new
+
+        def generator_loss(g):
+            fakes, new = self.generator.stateless_call(g, g_rest, noise[1], training=True)
+            scores, _ = self.discriminator.stateless_call(d, d_rest, fakes, training=True)
+            return self.loss_fn(jnp.ones((n, 1)), scores), new
+
+        (d_loss, d_rest), grads = jax.value_and_grad(discriminator_loss, has_aux=True)(d)
+        d, d_slots = self.d_optimizer.stateless_apply(state.of(self.d_optimizer), grads, d)
+        (g_loss, g_rest), grads = jax.value_and_grad(generator_loss, has_aux=True)(g)
+        g, g_slots = self.g_optimizer.stateless_apply(state.of(self.g_optimizer), grads, g)
+
+        state = state.replace(self.discriminator, (d, d_rest)).replace(self.d_optimizer, d_slots)
+        state = state.replace(self.generator, (g, g_rest)).replace(self.g_optimizer, g_slots)
+        return {"d_loss": d_loss, "g_loss": g_loss}, state
+
+
+def make_discriminator():
+    return keras.Sequential([
+        keras.Input((8, 8, 1)),
+        keras.layers.Conv2D(32, 3, strides=2, padding="same"),
+        keras.layers.LeakyReLU(0.2),
+        keras.layers.Conv2D(64, 3, strides=2, padding="same"),
+        keras.layers.LeakyReLU(0.2),
+        keras.layers.Flatten(),
+        keras.layers.Dropout(0.3),
+        keras.layers.Dense(1),
+    ])  # fmt: skip
+
+
+def make_generator(latent_size):
+    return keras.Sequential([
+        keras.Input((latent_size,)),
+        keras.layers.Dense(2 * 2 * 64),
+        keras.layers.BatchNormalization(),
+        keras.layers.ReLU(),
+        keras.layers.Reshape((2, 2, 64)),
+        keras.layers.Conv2DTranspose(32, 4, strides=2, padding="same"),
+        keras.layers.BatchNormalization(),
+        keras.layers.ReLU(),
+        keras.layers.Conv2DTranspose(1, 4, strides=2, padding="same", activation="sigmoid"),
+    ])  # fmt: skip
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--out", type=pathlib.Path, default="examples/out")
+    args = parser.parse_args(argv)
+
+    keras.utils.set_random_seed(0)
+    (images, _), _ = keras.datasets.digits.load_data(test_split=0.0)
+    images = images[..., None].astype("float32") / 16
+    gan = GAN(make_discriminator(), make_generator(latent_size=16))
+    gan.compile(
+        d_optimizer=keras.optimizers.Adam(4e-4, beta_1=0.5),
+        g_optimizer=keras.optimizers.Adam(1e-3, beta_1=0.5),
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+    )
+    history = gan.fit(images, batch_size=64, epochs=args.epochs, verbose=2)
+
+    noise = keras.random.normal((64, gan.latent_size), seed=2)
+    samples = gan.generator.predict(noise, verbose=0)
+    path = save_grid(samples, args.out / "gan_stateless.png", title="Generated digits")
+    return history.history, samples, path
+
+
+if __name__ == "__main__":
+    main()
