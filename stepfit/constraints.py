@@ -37,10 +37,10 @@ class MaxNorm(Constraint):
     Example:
 
     >>> import jax.numpy as jnp, stepfit as keras
-    >>> w = keras.constraints.MaxNorm(1.0)(jnp.array([[3.0, 0.0], [4.0, 0.5]]))
+    >>> w = keras.constraints.MaxNorm(2.5)(jnp.array([[3.0, 0.0], [4.0, 0.5]]))
     >>> jnp.round(w, 2)
-    Array([[0.6, 0. ],
-           [0.8, 0.5]], dtype=float32)
+    Array([[1.5, 0. ],
+           [2. , 0.5]], dtype=float32)
 
     Source: Srivastava et al., 2014, https://www.jmlr.org/papers/v15/srivastava14a.html.
     """
@@ -110,9 +110,9 @@ class UnitNorm(Constraint):
     Example:
 
     >>> import jax.numpy as jnp, stepfit as keras
-    >>> jnp.round(keras.constraints.UnitNorm()(jnp.array([[3.0], [4.0]])), 2)
-    Array([[0.6],
-           [0.8]], dtype=float32)
+    >>> jnp.round(keras.constraints.UnitNorm(axis=1)(jnp.array([[4.0, 0.0], [0.0, 5.0]])), 2)
+    Array([[1., 0.],
+           [0., 1.]], dtype=float32)
     """
 
     def __init__(self, axis=0):

@@ -74,7 +74,8 @@ def test_signature_config_and_clone_are_keras(name, arguments):
     assert type(again) is type(ours) and again.get_config() == config
     again = initializers.get(oracle.initializers.serialize(theirs))
     assert type(again) is type(ours)
-    if name != "Identity":  # Keras loses its gain
+    # Keras loses the gain of Identity, and renames the distribution "normal".
+    if name != "Identity" and arguments.get("distribution") != "normal":
         assert config == theirs.get_config() == again.get_config()
     assert type(ours.clone()) is type(ours)
 

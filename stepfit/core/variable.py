@@ -30,6 +30,8 @@ class Variable:
 
     At a JAX boundary a Variable is its value: it is a pytree node, so Variables, and lists of them,
     pass straight into `jax.jit`, `jax.grad`, `jax.vmap` and `jax.tree.map`, which see plain arrays.
+    Where JAX compares the forms of two trees, the arrays go first, ``jax.tree.map(f, grads,
+    variables)``, or the values are taken out, ``[v.value for v in variables]``.
 
     Args:
         initializer: the initial value (array, number, nested list), or a callable

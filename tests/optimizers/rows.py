@@ -30,6 +30,10 @@ class Row:
     def __str__(self):
         return self.name + ("-" + self.id if self.id else "")
 
+    def has_conditions(self):
+        rate = self.arguments.get("learning_rate")
+        return hasattr(rate, "per_library") or "gradient_accumulation_steps" in self.arguments
+
     def make(self, library=optimizers):
         arguments = {
             k: v(library.schedules) if getattr(v, "per_library", False) else v
@@ -129,7 +133,7 @@ def variables(row=None, dtype="float32"):
 
 
 def run_oracle(row, steps=STEPS):
-    """Return the weights after some steps of real Keras, and its optimizer."""
+    """Return the weights after some steps of real Keras, and the optimizer's state."""
     made = []
     for name, value in weights().items():
         variable = oracle.Variable(value, name=name)
@@ -137,11 +141,28 @@ def run_oracle(row, steps=STEPS):
             variable.constraint = oracle.constraints.get(row.constraint)
         made.append(variable)
     optimizer = row.make(oracle.optimizers)
+    optimizer.build(made)
+    apply = keras_apply(optimizer, made, compiled=row.has_conditions())
     for step, random in enumerate(noise(steps)):
         if step in row.assign:
             optimizer.learning_rate = row.assign[step]
-        optimizer.apply(gradients([v.value for v in made], random), made)
-    return [np.asarray(v.value) for v in made], optimizer
+        apply(gradients([v.value for v in made], random))
+    return [[np.asarray(v.value) for v in group] for group in (made, optimizer.variables)]
+
+
+def keras_apply(optimizer, made, compiled):
+    """Return Keras's `apply`; compiled, which spares it a compilation per `cond` and step."""
+    if not compiled:
+        return lambda grads: optimizer.apply(grads, made)
+    step = jax.jit(optimizer.stateless_apply)
+
+    def apply(grads):
+        state = [v.value for v in optimizer.variables]
+        values, state = step(state, grads, [v.value for v in made])
+        for v, x in zip([*made, *optimizer.variables], [*values, *state], strict=True):
+            v.assign(x)
+
+    return apply
 
 
 def jitted(optimizer):

@@ -255,15 +255,19 @@ def test_keras_extension_point(arguments):
     ours, theirs = rows.variables(), [oracle.Variable(v) for v in rows.weights().values()]
     optimizer = own_rule(optimizers)(drag=0.75, **arguments)
     reference = own_rule(oracle.optimizers)(drag=0.75, **arguments)
+    optimizer.build(ours)
+    reference.build(theirs)
+    step = jax.jit(optimizer.stateless_apply)
+    keras_apply = rows.keras_apply(reference, theirs, "accumulation" in str(arguments))
     for i, random in enumerate(rows.noise(6)):
         grads = rows.gradients([v.value for v in ours], random)
         if i < 2:
             optimizer.apply(grads, ours)
         else:
-            values, state = jax.jit(optimizer.stateless_apply)(optimizer.variables, grads, ours)
+            values, state = step(optimizer.variables, grads, ours)
             for v, x in zip([*ours, *optimizer.variables], [*values, *state], strict=True):
                 v.assign(x)
-        reference.apply(grads, theirs)
+        keras_apply(grads)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a.numpy(), np.asarray(b.value), rtol=2e-5, atol=2e-6)
     config = optimizer.get_config()
