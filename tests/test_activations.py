@@ -37,7 +37,7 @@ def test_equals_keras(name, arguments):
     x = jnp.asarray(X)
 
     def both(function):
-        value = lambda x: function(x, **arguments)  # noqa: E731
+        value = lambda x: function(x, **arguments)
         return jax.jit(lambda x: (value(x), jax.grad(lambda x: jnp.sum(value(x) ** 2))(x)))(x)
 
     for a, b in zip(both(ours), both(theirs), strict=True):
@@ -80,7 +80,7 @@ def test_get():
     assert activations.get(jnp.tanh) is jnp.tanh
     config = {"class_name": "function", "config": "relu", "module": "builtins"}
     assert activations.get(config) is activations.relu
-    own = lambda x: x  # noqa: E731
+    own = lambda x: x
     assert activations.deserialize("own", custom_objects={"own": own}) is own
 
 

@@ -145,7 +145,7 @@ def test_names_are_keras():
 
 def test_get_takes_classes_functions_and_arrays():
     assert isinstance(initializers.get(initializers.HeNormal), initializers.HeNormal)
-    ramp = lambda shape, dtype=None: np.arange(shape[0], dtype=dtype)  # noqa: E731
+    ramp = lambda shape, dtype=None: np.arange(shape[0], dtype=dtype)
     assert initializers.get(ramp) is ramp
     for array in (np.arange(3.0), jnp.arange(3.0)):
         given = initializers.get(array)

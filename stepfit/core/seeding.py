@@ -1,13 +1,14 @@
 """The one source of seeds that nobody gave: a process-wide generator that `set_seed` restarts."""
 
 import threading
+from typing import Any
 
 import numpy as np
 
 from stepfit.core import errors
 
 _lock = threading.Lock()
-_state = {"generator": np.random.Generator(np.random.Philox()), "seed": None}
+_state: dict[str, Any] = {"generator": np.random.Generator(np.random.Philox()), "seed": None}
 
 
 def set_seed(seed):

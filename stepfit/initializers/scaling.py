@@ -52,7 +52,7 @@ class VarianceScaling(random.RandomInitializer):
     ):
         super().__init__(seed)
         where = type(self).__name__
-        if not isinstance(scale, numbers.Real) or not scale > 0:
+        if not isinstance(scale, numbers.Real) or not float(scale) > 0:
             raise errors.bad_value(f"{where} scale", "a positive float", errors.describe(scale))
         if mode not in _MODES:
             raise errors.unknown_name(f"{where} mode", "mode", mode, _MODES)

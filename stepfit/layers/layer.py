@@ -7,6 +7,9 @@ read in the compute dtype. On symbolic tensors the same `call` is traced abstrac
 recorded as a node of a graph. Subclasses give `build` and `call`; the rest lives here.
 """
 
+import contextlib
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,6 +54,8 @@ class Layer(Tracked, registry.Configurable):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        if "build" in cls.__dict__:
+            cls.build = _once(cls.build)
         cls._signature = CallSignature(cls)
 
     def __init__(
@@ -83,7 +88,7 @@ class Layer(Tracked, registry.Configurable):
         self.supports_masking = "mask" in self._signature.names or type(self).compute_mask is not (
             Layer.compute_mask
         )
-        self.built = False
+        self.built = self._in_build = False
         self._has_run = False
         self._first_outputs = []  # what the first call returned, without its values
         self._trainable = bool(trainable)
@@ -417,13 +422,26 @@ class Layer(Tracked, registry.Configurable):
 
     def _build_for(self, arguments):
         shapes = arguments.shapes()
-        parent = naming.current_path()
-        self._path = f"{parent}/{self.name}" if parent else self.name
-        with naming.name_scope(self.name), scopes.autocast(None):
+        with self._build_scope():
             self._call_build(shapes, arguments)
         self._build_shapes = shapes
-        self.built = True
         self._check_held()
+
+    @contextlib.contextmanager
+    def _build_scope(self):
+        """Name what is made inside after this layer; the layer is built when it ends well."""
+        parent, made = naming.current_path(), len(self._weights_made)
+        self._path = f"{parent}/{self.name}" if parent else self.name
+        self._in_build = True
+        try:
+            with naming.name_scope(self.name), scopes.autocast(None):
+                yield
+        except BaseException:
+            del self._weights_made[made:]  # the next attempt makes them again
+            raise
+        finally:
+            self._in_build = False
+        self.built = True
 
     def _check_held(self):
         """Refuse new weights that no layer of the running call holds: nobody would train them."""
@@ -552,6 +570,24 @@ class Layer(Tracked, registry.Configurable):
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _once(build):
+    """Wrap a `build` method: called directly, it builds the layer as the first call would."""
+    if getattr(build, "by_calling", False):  # runs `call`, which does all this
+        return build
+
+    @functools.wraps(build)
+    def run(self, *args, **kwargs):
+        self._check_ready()
+        if self._in_build:  # from the first call, or through super().build(...)
+            return build(self, *args, **kwargs)
+        if not self.built:
+            with self._build_scope():
+                build(self, *args, **kwargs)
+        return None
+
+    return run
 
 
 class _Nothing:

@@ -170,6 +170,7 @@ class Model(Trainer, Layer):
             self._building = False
         self.built = True
 
+    build.by_calling = True
     _building = False
 
     def _call_build(self, shapes, arguments):

@@ -1,6 +1,6 @@
 """Sequential: a model that is a list of layers."""
 
-from stepfit.core import errors, symbolic
+from stepfit.core import errors, naming, symbolic
 from stepfit.layers import Function
 from stepfit.layers.input_layer import Input, InputLayer
 from stepfit.layers.layer import Layer
@@ -82,11 +82,15 @@ class Sequential(Model):
                 )  # fmt: skip
             self._source = self._tensor = layer.output
         elif not self._stack and layer._input_shape_argument is not None:
-            source = Input(layer._input_shape_argument)
-            self._source, self._tensor = source, layer(source)
+            self._source = Input(layer._input_shape_argument)
+            self._tensor = self._call_layer(layer, self._source)
         elif self._tensor is not None:
-            self._tensor = layer(self._tensor)
+            self._tensor = self._call_layer(layer, self._tensor)
         self._stack.append(layer)
+
+    def _call_layer(self, layer, tensor):
+        with naming.name_scope(self.name):
+            return layer(tensor)
 
     def _finish(self):
         """Have the graph be the one of the layers there are now."""
@@ -108,7 +112,10 @@ class Sequential(Model):
         Args:
             input_shape: tuple such as ``(None, 28, 28, 1)``.
         """
-        self._build_chain(input_shape, None)
+        with naming.name_scope(self.name):
+            self._build_chain(input_shape, None)
+
+    build.by_calling = True
 
     def _build_chain(self, input_shape, dtype):
         if self._graph is not None:

@@ -34,7 +34,7 @@ def hyperparameters(where, values):
     for name in ("clipnorm", "clipvalue", "global_clipnorm"):
         number(name, lambda x: x >= 0, "a float that is not negative")
     number("loss_scale_factor", lambda x: x > 0, "a positive float")
-    whole = lambda least: lambda x: isinstance(x, numbers.Integral) and x >= least  # noqa: E731
+    whole = lambda least: lambda x: isinstance(x, numbers.Integral) and x >= least
     number("gradient_accumulation_steps", whole(2), "an int of at least 2")
     if values["use_ema"]:
         number("ema_momentum", lambda x: 0 <= x <= 1, "a float between 0 and 1")
@@ -72,8 +72,7 @@ def variables(where, given):
                 f"{where}[{i}]", "a Variable", errors.describe(v), "pass model.trainable_variables"
             )
     if len({id(v) for v in given}) != len(given):
-        seen = set()
-        twice = next(v.path for v in given if id(v) in seen or seen.add(id(v)))
+        twice = next(v.path for i, v in enumerate(given) if any(v is w for w in given[:i]))
         raise errors.bad_value(where, "each Variable once", f"{twice!r} twice")
     return given
 
@@ -163,7 +162,8 @@ def stateless_arguments(optimizer, optimizer_variables, grads, trainable_variabl
                 raise errors.bad_value(
                     where, f"the arguments {_ORDER}", "them in another order", f"pass {_ORDER}"
                 )
-        raise errors.bad_value(f"{where} {name}", *wrong, f"the order is {_ORDER}")
+        wanted, found = wrong
+        raise errors.bad_value(f"{where} {name}", wanted, found, f"the order is {_ORDER}")
     if weights and _are(grads, weights) and not _are(trainable_variables, weights):
         raise errors.bad_value(
             f"{where} grads", "gradients", "the values of the trainable variables", f"pass {_ORDER}"

@@ -8,6 +8,7 @@ state is in Variables, so the same code runs eagerly and, on the values of a sco
 
 import re
 import warnings
+from typing import Any
 
 import jax.numpy as jnp
 import optax
@@ -60,7 +61,7 @@ class Optimizer(OptimizerState):
     array([0.5, 1.5], dtype=float32)
     """
 
-    _last_slots = ()  # names of slots whose Variables come after all others, as in Keras
+    _last_slots: tuple[str, ...] = ()  # names of slots whose Variables come after all others, as in Keras
 
     def __init__(
         self,
@@ -96,8 +97,8 @@ class Optimizer(OptimizerState):
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
         checks.hyperparameters(where, {n: getattr(self, n) for n in SHARED[1:-1]})
-        self._state = None
-        self._not_decayed = (frozenset(), None)
+        self._state: Any = None
+        self._not_decayed: tuple[frozenset[int], re.Pattern[str] | None] = (frozenset(), None)
         self._make_state(learning_rate, name)
 
     # -- what subclasses implement or use ----------------------------------------------------------
@@ -228,13 +229,22 @@ class Optimizer(OptimizerState):
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
     def finalize_variable_values(self, var_list):
-        """Set Variables to their moving average, where `use_ema` is on and updates were made."""
+        """Set Variables to their moving average, where `use_ema` is on and updates were made.
+
+        Args:
+            var_list: Variables; those that another optimizer updates are left alone.
+
+        Raises:
+            ValueError: none of them is one that this optimizer updates.
+        """
         if not self.use_ema or not self.built:
             return
+        var_list = list(var_list)
+        known = [v for v in var_list if id(v) in self._index]
+        if var_list and not known:
+            raise checks.foreign(self, var_list)
         started = self._iterations.value > 0
-        for variable in var_list:
-            if id(variable) not in self._index:
-                raise checks.foreign(self, [variable])
+        for variable in known:
             average = self._model_variables_moving_average[self._index[id(variable)]]
             variable.assign(jnp.where(started, average.value, variable.value))
 

@@ -1,11 +1,13 @@
 """The state of a transformation, kept in Variables so that it travels like all other state."""
 
 import collections
+from typing import Any
 
 import jax
 import numpy as np
 
 from stepfit.core import errors
+from stepfit.core.variable import Variable
 
 
 class TransformationState:
@@ -27,10 +29,14 @@ class TransformationState:
         with jax.ensure_compile_time_eval():
             params = self.by_key([v.peek() for v in variables])
             state = transformation.init(params)
+        self.structure: Any
         leaves, self.structure = jax.tree_util.tree_flatten_with_path(state)
         position = {key: i for i, key in enumerate(self.keys)}
-        self.names, self.owners, values, self._random, order = [], [], [], [], []
-        blocks = {}  # path up to the weight's key -> position of its first leaf
+        self.names: list[tuple[str, ...]] = []
+        self.owners: list[int | None] = []  # position of the weight that a leaf belongs to
+        self._random: list[Any] = []  # implementation of a leaf that is a random key
+        values, order = [], []
+        blocks: dict[tuple[str, ...], int] = {}  # path up to the weight's key -> position of its first leaf
         for i, (path, leaf) in enumerate(leaves):
             parts = [_part(entry) for entry in path]
             at = next((k for k, part in enumerate(parts) if part in position), None)
@@ -44,12 +50,13 @@ class TransformationState:
             self.owners.append(owner)
             self._random.append(jax.random.key_impl(leaf) if is_key else None)
             values.append(jax.random.key_data(leaf) if is_key else leaf)
-        self.variables = [None] * len(values)
+        made: dict[int, Variable] = {}
         for *_, i in sorted(order):
-            name = "_".join(self.names[i]) or "state"
-            if self.owners[i] is not None:
-                name = f"{variables[self.owners[i]].path}_{name}"
-            self.variables[i] = add(values[i], name.replace("/", "_"))
+            label, owner = "_".join(self.names[i]) or "state", self.owners[i]
+            if owner is not None:
+                label = f"{variables[owner].path}_{label}"
+            made[i] = add(values[i], label.replace("/", "_"))
+        self.variables = [made[i] for i in range(len(values))]
 
     def by_key(self, values):
         """Return a list of values, one per weight, in the form the transformation sees."""
@@ -104,7 +111,8 @@ def _part(entry):
 
 def _unique(paths):
     """Return `paths` with a number added to repeated ones."""
-    seen, keys = collections.Counter(), []
+    seen: collections.Counter[str] = collections.Counter()
+    keys = []
     for path in paths:
         keys.append(path if not seen[path] else f"{path}:{seen[path]}")
         seen[path] += 1

@@ -5,6 +5,8 @@ weights. Beside optax's arguments it receives ``learning_rate`` and ``iteration`
 updates before this one), for rules whose memory depends on them.
 """
 
+from typing import Any
+
 import jax
 import optax
 
@@ -24,6 +26,7 @@ def per_variable(init, update):
         return jax.tree.map(init, params)
 
     def update_all(gradients, state, params=None, *, learning_rate, iteration, **unused):
+        structure: Any
         leaves, structure = jax.tree.flatten(gradients)
         slots = structure.flatten_up_to(state)
         pairs = [update(g, s, learning_rate, iteration) for g, s in zip(leaves, slots, strict=True)]

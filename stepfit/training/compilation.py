@@ -168,7 +168,8 @@ class Compilation:
         return found + held
 
     def _held_metrics(self):
-        inside = set()
+        # The loss tracker of a compiled model within this one belongs to the training of that one.
+        inside = {id(m._loss_tracker) for m in walk(self, lambda x: isinstance(x, Compilation))}
         metrics = walk(self, lambda x: isinstance(x, metrics_module.Metric), enter=_not_optimizer)
         for metric in metrics:
             inside |= {id(m) for m in walk(metric, lambda x: isinstance(x, metrics_module.Metric))}

@@ -162,7 +162,7 @@ class Step:
                 flat.update(value)
             else:
                 flat[key] = value
-        for key, value in flat.items():
+        for key, value in list(flat.items()):
             value = _as_scalar(value)
             if value is None:
                 raise errors.bad_value(
@@ -170,6 +170,8 @@ class Step:
                     "reduce it, with jnp.mean for example",
                 )  # fmt: skip
             flat[key] = self._through_tracker(s, given, key, value)
+            if flat[key] is None:
+                del flat[key]
         return flat
 
     def _through_tracker(self, s, given, key, value):
@@ -183,6 +185,8 @@ class Step:
             if any(value is r for r in getattr(s, "tracker_results", [])):
                 # The step reports the loss tracker but left it to compute_loss to update it.
                 loss = getattr(s, "last_loss", None)
+                if loss is None and self.model._compiled_loss is None:
+                    return None  # a model without a loss has none to report
                 if type(loss) is not type(value):  # none, or one inside a gradient
                     raise errors.StepfitValueError(
                         f"{self.name} logs[{key!r}]: expected the loss tracker to be updated in "

@@ -305,7 +305,7 @@ class Trainer(Compilation):
             return_dict: return ``{name: value}``.
 
         Returns:
-            Loss and metrics, accumulated since `reset_metrics()`, as in `evaluate`.
+            Loss and metrics of this batch alone, as in `evaluate`.
         """
         return self._on_batch("train", x, y, sample_weight, return_dict, class_weight)
 
@@ -318,6 +318,7 @@ class Trainer(Compilation):
         if class_weight is not None:
             data = weigh_batch(data, class_weight, "x", 0)
         self._ready(kind, data)
+        self.reset_metrics()
         with SafeInterrupts():
             logs = to_floats(self._runner(kind).run(data))
         return logs if return_dict else self._in_order(logs)

@@ -12,18 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stepfit
-from stepfit.core import errors
 from stepfit.core import scope as scopes
+from tests.expect import refused
 
 Variable = stepfit.Variable
-
-
-def refused(run, kind, text):
-    """Check that `run` raises an error of class `kind` with exactly this text."""
-    with pytest.raises(kind) as caught:
-        run()
-    assert str(caught.value).split("\n----")[0] == text  # JAX adds a line on its own frames
-    assert isinstance(caught.value, errors.StepfitError)
 
 
 @pytest.mark.parametrize(

@@ -104,8 +104,11 @@ def test_averages():
     optimizer.apply([np.float32([1.0])])
     optimizer.apply([np.float32([4.0])])
     assert float(w[0]) == 0.0
-    optimizer.finalize_variable_values([w])
-    assert float(w[0]) == 0.75 * 4 + 0.25 * 0
+    other = Variable([7.0])  # of another optimizer
+    optimizer.finalize_variable_values([other, w])
+    assert (float(w[0]), float(other[0])) == (0.75 * 4 + 0.25 * 0, 7.0)
+    with pytest.raises(ValueError, match="expected the 1 variables it was built with"):
+        optimizer.finalize_variable_values([other])
 
 
 def test_weight_decay_exclusions():

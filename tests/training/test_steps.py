@@ -1,4 +1,4 @@
-"""Own the step: both styles, everything stateful inside them, and what is said when one is wrong."""
+"""Own the step: both styles, everything stateful inside them, and what a wrong one is told."""
 
 import jax
 import jax.numpy as jnp

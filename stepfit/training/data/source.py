@@ -76,14 +76,14 @@ def unpack_validation_data(validation_data):
     """
     if not isinstance(validation_data, (tuple, list)):
         return validation_data, None, None
-    if len(validation_data) not in (2, 3):
+    if len(validation_data) not in (1, 2, 3):
         raise errors.bad_value(
             "validation_data",
             "(x, y), (x, y, sample_weight), or an object that makes batches",
             errors.describe(validation_data),
             "pass several inputs as one element: ((x1, x2), y)",
         )
-    return (*validation_data, None)[:3]
+    return (*validation_data, None, None)[:3]
 
 
 def _kind(x, name):

@@ -238,6 +238,7 @@ def test_validation_split_is_that_of_keras(size, share):
 
 
 def test_unpack_validation_data():
+    assert unpack_validation_data((1,)) == (1, None, None)
     assert unpack_validation_data((1, 2)) == (1, 2, None)
     assert unpack_validation_data([1, 2, 3]) == (1, 2, 3)
     assert unpack_validation_data("data set") == ("data set", None, None)
