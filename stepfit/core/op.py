@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stepfit.core import naming, symbolic
+from stepfit.core.variable import Variable
 
 
 class OpCall:
@@ -87,22 +88,31 @@ for _name, _function in {
     _forward, _reflected = _operator(_function, {"sub": "subtract", "mul": "multiply"}.get(_name, _name))
     setattr(symbolic.KerasTensor, f"__{_name}__", _forward)
     setattr(symbolic.KerasTensor, f"__r{_name}__", _reflected)
+def _is_value(x):
+    kinds = (int, float, np.ndarray, np.generic, jax.Array, Variable)
+    return isinstance(x, kinds) and not isinstance(x, bool)
+
+
 def _equal(self, other):
     # Symbolic tensors stay comparable by identity, so that `in` and `list.index` find them.
-    is_value = isinstance(other, (int, float, np.ndarray, np.generic, jax.Array))
-    is_value = is_value and not isinstance(other, bool)  # bools too are only looked for in lists
-    return _equal_to(self, other) if is_value else self is other
+    return _equal_to(self, other) if _is_value(other) else self is other
 
 
-_equal_to = op(operator.eq, name="equal")
-symbolic.KerasTensor.__eq__ = _equal
+def _not_equal(self, other):
+    if _is_value(other) or isinstance(other, symbolic.KerasTensor):
+        return _not_equal_to(self, other)
+    return self is not other
+
+
+_equal_to, _not_equal_to = op(operator.eq, name="equal"), op(operator.ne, name="not_equal")
+symbolic.KerasTensor.__eq__, symbolic.KerasTensor.__ne__ = _equal, _not_equal
 symbolic.KerasTensor.reshape = op(lambda x, newshape: jnp.reshape(x, newshape), name="reshape")
 symbolic.KerasTensor.squeeze = op(lambda x, axis=None: jnp.squeeze(x, axis), name="squeeze")
 symbolic.KerasTensor.__round__ = op(lambda x, digits=0: jnp.round(x, digits or 0), name="round")
 
 for _name, _function in {
     "neg": operator.neg, "abs": operator.abs, "invert": operator.invert, "lt": operator.lt,
-    "le": operator.le, "gt": operator.gt, "ge": operator.ge, "ne": operator.ne,
+    "le": operator.le, "gt": operator.gt, "ge": operator.ge,
     "getitem": operator.getitem,
 }.items():  # fmt: skip
     setattr(symbolic.KerasTensor, f"__{_name}__", _operator(_function, _name)[0])

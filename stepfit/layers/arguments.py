@@ -6,7 +6,7 @@ from stepfit.core import errors
 def positive_int(value, where):
     """Return an int of at least 1, or raise naming the argument."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise errors.bad_type(where, "a positive int", value)
+        raise errors.bad_type(where, "a positive int", errors.describe(value))
     if value.__index__() < 1:
         raise errors.bad_value(where, "a positive int", repr(value))
     return value.__index__()
@@ -15,7 +15,7 @@ def positive_int(value, where):
 def share(value, where):
     """Return a number in [0, 1), or raise naming the argument."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise errors.bad_type(where, "a number in [0, 1)", value)
+        raise errors.bad_type(where, "a number in [0, 1)", errors.describe(value))
     if not 0 <= value < 1:
         raise errors.bad_value(where, "a number in [0, 1)", repr(value))
     return value

@@ -221,7 +221,7 @@ class Function(Layer):
                     "register it with saving.register_keras_serializable",
                 )  # fmt: skip
         if not callable(function):
-            raise errors.bad_type("Function(function)", "a function", function)
+            raise errors.bad_type("Function(function)", "a function", errors.describe(function))
         super().__init__(**kwargs)
         self.function = function
         self.supports_masking = True

@@ -116,7 +116,7 @@ class BatchNormalization(_ScaleAndCentre):
             gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
         )  # fmt: skip
         if not isinstance(axis, int):
-            raise errors.bad_type("BatchNormalization(axis)", "an int", axis)
+            raise errors.bad_type("BatchNormalization(axis)", "an int", errors.describe(axis))
         self.axis = axis
         self.momentum = arguments.share(momentum, "BatchNormalization(momentum)")
         self.epsilon = epsilon
@@ -321,7 +321,7 @@ class UnitNormalization(Layer):
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(axis, (int, list, tuple)):
-            raise errors.bad_type("UnitNormalization(axis)", "an int or several", axis)
+            raise errors.bad_type("UnitNormalization(axis)", "an int or several", errors.describe(axis))
         self.axis = axis
         self.supports_masking = True
 

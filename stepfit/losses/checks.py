@@ -35,11 +35,12 @@ def check_labels(loss, y, output_shape, where="y"):
     >>> import stepfit as keras
     >>> loss = keras.losses.SparseCategoricalCrossentropy()
     >>> keras.losses.check_labels(loss, [0, 2, 1], 3)
-    >>> keras.losses.check_labels(loss, [0, 7, 1], 3)
+    >>> keras.losses.check_labels(loss, [0, -1, 1], 3)
     Traceback (most recent call last):
     ...
     stepfit.core.errors.StepfitValueError: y: expected integer labels in [0, 3) for \
-sparse_categorical_crossentropy, found 7; give the model's last layer 8 units, or correct the labels.
+sparse_categorical_crossentropy, found -1; labels start at 0; to leave entries out of the loss, \
+pass ignore_class.
     """
     fn = getattr(loss, "fn", loss)
     options = getattr(loss, "_fn_kwargs", {})
@@ -122,8 +123,9 @@ def _check_sparse(y, shape, axis, ignored, name, where):
             )
     elif labels.dtype.kind not in "iub":
         raise errors.bad_type(
-            where, f"integer labels for {name}", f"dtype {y.dtype}", "encode the classes as whole numbers from 0"
-        )
+            where, f"integer labels for {name}", f"dtype {y.dtype}",
+            "encode the classes as whole numbers from 0",
+        )  # fmt: skip
     found = None if classes is None else _first_outside(labels, 0, classes - 1)
     if found is None:
         return
@@ -157,8 +159,9 @@ def _check_categorical(y, shape, axis, name, where):
 def _check_binary(y, name, where):
     if y.dtype.kind not in "iubf":
         raise errors.bad_type(
-            where, f"targets in [0, 1] for {name}", f"dtype {y.dtype}", "encode no as 0 and yes as 1"
-        )
+            where, f"targets in [0, 1] for {name}", f"dtype {y.dtype}",
+            "encode no as 0 and yes as 1",
+        )  # fmt: skip
     _check_probabilities(y, name, where)
 
 

@@ -3,6 +3,7 @@ form, and crossentropy of integer labels."""
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from stepfit.core import errors, masks
 from stepfit.core.op import op
@@ -38,7 +39,7 @@ def categorical_pair(where, y_true, y_pred, axis):
             )
         return None
 
-    shape, y_true_shape = jnp.shape(y_pred), jnp.shape(y_true)
+    shape, y_true_shape = np.shape(y_pred), np.shape(y_true)
     if shape and shape[axis] == 1:
         raise errors.bad_value(
             where,
@@ -159,7 +160,8 @@ def sparse_categorical_crossentropy(
         y_true = jnp.where(valid, y_true, 0)
         y_pred = jnp.where(jnp.expand_dims(valid, axis), y_pred, 1)
     log_p = log_probabilities(y_pred, from_logits, axis)
-    chosen = jax.nn.one_hot(y_true.astype("int32"), y_pred.shape[axis], axis=axis, dtype=log_p.dtype)
+    classes, labels = y_pred.shape[axis], y_true.astype("int32")
+    chosen = jax.nn.one_hot(labels, classes, axis=axis, dtype=log_p.dtype)
     values = -jnp.sum(chosen * log_p, axis=axis)
     if valid is not None:
         values = jnp.where(valid, values, 0)

@@ -192,10 +192,10 @@ def reduce_weighted_values(
     values = jnp.asarray(values, dtype)
     if not values.ndim:
         mask = None  # an already reduced loss has no entries that a mask could leave out
-        if jnp.ndim(sample_weight if sample_weight is not None else 0):
+        if np.ndim(sample_weight if sample_weight is not None else 0):
             raise errors.bad_value(
                 where,
-                f"one value per sample, to go with sample_weight {show(jnp.shape(sample_weight))}",
+                f"one value per sample, to go with sample_weight {show(np.shape(sample_weight))}",
                 "a single number",
                 "average over the last axis only (axis=-1) and leave the rest to the reduction",
             )

@@ -138,8 +138,8 @@ def cosine_similarity(y_true, y_pred, axis=-1):
         Array of the same shape without `axis`.
 
     >>> import stepfit as keras
-    >>> keras.losses.cosine_similarity([[0.0, 2.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]).tolist()
-    [-1.0, 0.0]
+    >>> keras.losses.cosine_similarity([[0.0, 2.0], [1.0, 0.0]], [[0.0, 1.0], [-1.0, 0.0]]).tolist()
+    [-1.0, 1.0]
     """
     y_true, y_pred = pair("cosine_similarity", y_true, y_pred)
     return -jnp.sum(unit(y_true, axis) * unit(y_pred, axis), axis=axis)

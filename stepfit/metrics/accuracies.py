@@ -1,6 +1,7 @@
 """Accuracies: how often predictions match."""
 
 import jax.numpy as jnp
+import numpy as np
 
 from stepfit.core import config, errors
 from stepfit.core.op import op
@@ -166,7 +167,7 @@ def sparse_top_k_categorical_accuracy(y_true, y_pred, k=5, from_sorted_ids=False
     >>> keras.metrics.sparse_top_k_categorical_accuracy([2], [[0.5, 0.125, 0.375]], k=2).tolist()
     [1.0]
     """
-    shape = jnp.shape(y_true)
+    shape = np.shape(y_true)
     labels, y_pred = labels_of("sparse_top_k_categorical_accuracy", y_true, y_pred)
     if from_sorted_ids:
         found = jnp.any(labels[..., None] == y_pred[..., :k], axis=-1).astype(config.floatx())

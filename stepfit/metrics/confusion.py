@@ -266,8 +266,8 @@ class RecallAtPrecision(_BestUnder):
         num_thresholds, class_id, name, dtype: as in `SensitivityAtSpecificity`.
 
     >>> import stepfit as keras
-    >>> metric = keras.metrics.RecallAtPrecision(0.5)
-    >>> float(metric([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8]))
+    >>> metric = keras.metrics.RecallAtPrecision(0.8)
+    >>> float(metric([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9]))
     0.5
     """
 

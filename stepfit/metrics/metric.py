@@ -171,7 +171,7 @@ class Metric(registry.Configurable, Tracked):
         self.update_state(*args, **kwargs)
         return self.result()
 
-    # -- the same on arrays passed in and returned ---------------------------------------------------
+    # -- the same on arrays passed in and returned -------------------------------------------------
 
     def stateless_update_state(self, metric_variables, *args, **kwargs):
         """Return the state after `update_state(*args, **kwargs)` from the state given.
@@ -211,12 +211,12 @@ class Metric(registry.Configurable, Tracked):
         if len(variables) != len(values):
             names = ", ".join(v.name for v in variables)
             raise errors.StepfitValueError(
-                f"{self._where}: {call} expected {len(variables)} metric variables ({names}), found "
-                f"{len(values)}; pass the values of metric.variables, or stateless_reset_state()."
+                f"{self._where}: {call} expected {len(variables)} metric variables ({names}), "
+                f"found {len(values)}; pass the values of metric.variables, or stateless_reset_state()."
             )
         return Scope(zip(variables, values, strict=True))
 
-    # -- names and config ----------------------------------------------------------------------------
+    # -- names and config --------------------------------------------------------------------------
 
     def _check_super_called(self, call):
         if "_variables" not in vars(self):

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from stepfit.core import dtypes, errors, masks, registry
 from stepfit.losses.loss import Loss, apply_mask, as_arrays, divide_no_nan
@@ -158,7 +159,7 @@ class MeanMetricWrapper(Mean):
             raise errors.bad_type(
                 self._where, "an array of one value per sample", "None", "return the values"
             )
-        if sample_weight is None and not jnp.ndim(values):
+        if sample_weight is None and not np.ndim(values):
             weights = None  # an already reduced value has no entries that a mask could leave out
         super().update_state(values, sample_weight=weights)
 

@@ -176,7 +176,9 @@ class R2Score(Metric):
         super().__init__(name=name, dtype=dtype)
         known = (None, "uniform_average", "variance_weighted_average")
         if class_aggregation not in known:
-            raise errors.unknown_name("class_aggregation", "mean over outputs", class_aggregation, known)
+            raise errors.unknown_name(
+                "class_aggregation", "mean over outputs", class_aggregation, known
+            )
         if num_regressors < 0:
             raise errors.bad_value("num_regressors", "a number >= 0", repr(num_regressors))
         self.class_aggregation = class_aggregation

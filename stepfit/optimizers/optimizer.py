@@ -61,7 +61,7 @@ class Optimizer(OptimizerState):
     array([0.5, 1.5], dtype=float32)
     """
 
-    _last_slots: tuple[str, ...] = ()  # names of slots whose Variables come after all others, as in Keras
+    _last_slots: tuple[str, ...] = ()  # names of slots that come after all others, as in Keras
 
     def __init__(
         self,

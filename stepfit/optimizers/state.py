@@ -36,7 +36,7 @@ class TransformationState:
         self.owners: list[int | None] = []  # position of the weight that a leaf belongs to
         self._random: list[Any] = []  # implementation of a leaf that is a random key
         values, order = [], []
-        blocks: dict[tuple[str, ...], int] = {}  # path up to the weight's key -> position of its first leaf
+        blocks: dict[tuple[str, ...], int] = {}  # path up to a weight's key -> its first position
         for i, (path, leaf) in enumerate(leaves):
             parts = [_part(entry) for entry in path]
             at = next((k for k, part in enumerate(parts) if part in position), None)

@@ -41,7 +41,7 @@ class SeedGenerator(Tracked, registry.Configurable):
         if seed is None:
             seed = seeding.draw_seed()
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-            raise errors.bad_type("SeedGenerator(seed)", "an int or None", seed)
+            raise errors.bad_type("SeedGenerator(seed)", "an int or None", errors.describe(seed))
         self.name = name or naming.auto_name("seed_generator")
         self.initial_seed = int(seed)
         with naming.name_scope(self.name):
@@ -128,4 +128,4 @@ def draw_key(seed):
         return jax.random.PRNGKey(int(seed) % 2**32)
     if isinstance(seed, jax.Array) or (isinstance(seed, np.ndarray) and seed.shape == (2,)):
         return seed
-    raise errors.bad_type("seed", "None, an int, a SeedGenerator or a JAX key", seed)
+    raise errors.bad_type("seed", "None, an int, a SeedGenerator or a JAX key", errors.describe(seed))

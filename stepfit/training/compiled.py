@@ -21,10 +21,10 @@ class CompiledLoss:
 
     def __init__(self, loss, loss_weights=None, output_names=None):
         self.given, self.weights, self.output_names = loss, loss_weights, output_names
-        _validate(loss, "loss", losses_module.get)
+        _validate(loss, "loss", _check_loss)
         self.terms = None  # list of (Output, loss function, weight)
 
-    def build(self, y_pred):
+    def build(self, y_true, y_pred):
         """Match the losses to the outputs (arrays or shapes)."""
         outputs = outputs_of(y_pred, self.output_names)
         loss = self.given
@@ -45,7 +45,8 @@ class CompiledLoss:
             one = output.pick(loss, "compile(loss)", broadcast=True)
             weight = output.pick(weights, "compile(loss_weights)", broadcast=True)
             if one is not None:
-                fn = losses_module.get(one)
+                target = _unwrap(output.pick(y_true, "y"), output)
+                fn = losses_module.resolve(one, _shape(target), _shape(output.select(y_pred)))
                 self.terms.append((output, fn, None if weight is None else float(weight)))
 
     def _only(self, loss):
@@ -58,7 +59,7 @@ class CompiledLoss:
     def __call__(self, y_true, y_pred, sample_weight=None):
         """Return the total loss, a scalar."""
         if self.terms is None:
-            self.build(y_pred)
+            self.build(y_true, y_pred)
         total = None
         for output, fn, weight in self.terms:
             value = self.term(output, fn, y_true, y_pred, sample_weight)
@@ -78,14 +79,7 @@ class CompiledLoss:
                 "pass y, or override compute_loss",
             )  # fmt: skip
         weight = _unwrap(output.pick(sample_weight, "sample_weight", broadcast=True), output)
-        value = fn(target, prediction) if weight is None else _weighted(
-            fn, target, prediction, weight)  # fmt: skip
-        if value is None:
-            label = getattr(fn, "__name__", getattr(fn, "name", "loss"))
-            raise errors.bad_value(
-                f"loss function {label!r}", "a scalar or one value per sample", "None",
-                "end it with a return statement",
-            )  # fmt: skip
+        value = fn(target, prediction, sample_weight=weight)
         return value if jnp.ndim(value) == 0 else jnp.mean(value)
 
     def trackers(self):
@@ -93,14 +87,6 @@ class CompiledLoss:
         if self.terms is None or len(self.terms) < 2:
             return []
         return [OutputLoss(self, output, fn) for output, fn, _ in self.terms]
-
-
-def _weighted(fn, target, prediction, weight):
-    if isinstance(fn, losses_module.Loss):
-        return fn(target, prediction, sample_weight=weight)
-    return losses_module.LossFunctionWrapper(fn, name=getattr(fn, "__name__", "loss"))(
-        target, prediction, sample_weight=weight
-    )
 
 
 def _unwrap(tree, output):
@@ -227,6 +213,15 @@ def _plain(y):
 
 
 _BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
+
+
+def _check_loss(identifier):
+    if not (isinstance(identifier, str) and identifier.lower() in _BY_SHAPE[2:]):
+        losses_module.get(identifier)
+
+
+def _shape(array):
+    return tuple(getattr(array, "shape", ()))
 
 
 def _check_metric(identifier):

@@ -172,7 +172,7 @@ class LazyLogs(collections.abc.Mapping):
         return self._fetch()[key]
 
     def __iter__(self):
-        return iter(self._logs)
+        return iter(sorted(self._logs))
 
     def __len__(self):
         return len(self._logs)
@@ -182,7 +182,7 @@ class LazyLogs(collections.abc.Mapping):
 
 
 def to_floats(logs):
-    """Return logs as a dict of Python floats, in one transfer."""
+    """Return logs as a dict of Python floats, sorted by name, in one transfer."""
     if isinstance(logs, LazyLogs):
         return dict(logs)
-    return {k: float(v) for k, v in jax.device_get(dict(logs)).items()}
+    return {k: float(v) for k, v in sorted(jax.device_get(dict(logs)).items())}

@@ -66,19 +66,19 @@ class Trainer(Compilation):
         )
         if self.built and not unmatched:
             return
-        x, y, _ = unpack_x_y_sample_weight(batch)
         if not self._has_call():
             if metrics is not None and metrics.metrics is None and not _any_given(metrics):
                 metrics.build(None, ())
             return
         try:
+            x, y, _ = unpack_x_y_sample_weight(batch)
             y_pred = _abstractly(lambda v: default_steps.forward(self, v, training=False), x)
         except Exception:
             if required:
                 raise
             return  # an own step may feed `call` with something else than the batch
         if loss is not None and y is not None:
-            loss.build(y_pred)
+            loss.build(y, y_pred)
             self._check_labels(y, y_pred)
         if metrics is not None and (y is not None or not _any_given(metrics)):
             metrics.build(y, y_pred)

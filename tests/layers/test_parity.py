@@ -53,7 +53,10 @@ FAST_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive
 def call(layer, trainable, frozen, x, **extra):
     """A call as a pure function: outputs, state, losses."""
     if isinstance(layer, layers.Layer):
-        return layer.stateless_call(trainable, frozen, x, return_losses=True, **extra)
+        y, state, losses = layer.stateless_call(
+            trainable, frozen, x, return_losses=True, **extra
+        )
+        return y, state, list(losses)
     # Keras's own stateless_call leaves out the layer's activity regularizer.
     pairs = [*zip(layer.trainable_variables, trainable, strict=True),
              *zip(layer.non_trainable_variables, frozen, strict=True)]  # fmt: skip
@@ -107,7 +110,7 @@ def pair(row_id):
 
 
 def close(ours, theirs):
-    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)  # losses and state too
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         assert a.dtype == b.dtype and a.shape == b.shape
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)

@@ -68,13 +68,15 @@ ROWS = [
     *(
         Row(name, "binary", kwargs, shape)
         for name in ("TruePositives", "FalsePositives", "TrueNegatives", "FalseNegatives")
-        for kwargs, shape in (({}, (1,)), ({"thresholds": UNEVEN}, (4,)), ({"thresholds": EVEN}, ()))
+        for kwargs, shape in (
+            ({}, (4,)), ({"thresholds": UNEVEN}, (4,)), ({"thresholds": EVEN}, ()),
+        )
     ),
     *(
         Row(name, "binary", kwargs, shape)
         for name in ("Precision", "Recall")
         for kwargs, shape in (
-            ({}, ()), ({"thresholds": UNEVEN}, (1,)), ({"thresholds": EVEN}, (4,)),
+            ({}, (1,)), ({"thresholds": UNEVEN}, (4,)), ({"thresholds": EVEN}, (4,)),
             ({"top_k": 2}, (4,)), ({"class_id": 2}, (4,)), ({"top_k": 2, "class_id": 1}, (4,)),
 
         )
@@ -86,10 +88,10 @@ ROWS = [
             ("SensitivityAtSpecificity", "specificity"), ("PrecisionAtRecall", "recall"),
             ("SpecificityAtSensitivity", "sensitivity"), ("RecallAtPrecision", "precision"),
         )
-        for kwargs, shape in (({}, (1,)), ({"num_thresholds": 1}, ()), ({"class_id": 3}, (4,)))
+        for kwargs, shape in (({}, (4,)), ({"num_thresholds": 1}, ()), ({"class_id": 3}, (4,)))
     ),
     *(
-        Row("AUC", "binary", {"curve": curve, "summation_method": method}, (1,), atol=1e-5)
+        Row("AUC", "binary", {"curve": curve, "summation_method": method}, (), atol=1e-5)
         for curve in ("ROC", "PR", "PRGAIN")
         for method in ("interpolation", "majoring", "minoring")
     ),

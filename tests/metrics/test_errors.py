@@ -155,8 +155,8 @@ MESSAGES = [
     (
         lambda: metrics.R2Score(class_aggregation="uniform"),
         ValueError,
-        "class_aggregation: expected the name of a mean over outputs, found 'uniform'; did you mean "
-        "'uniform_average'?",
+        "class_aggregation: expected the name of a mean over outputs, found 'uniform'; did you "
+        "mean 'uniform_average'?",
     ),
     (
         lambda: metrics.R2Score(num_regressors=-1),
