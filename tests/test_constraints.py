@@ -26,7 +26,8 @@ def test_equals_keras(name, arguments):
     for w in (W, jax.numpy.asarray(W), Variable(W)):
         np.testing.assert_allclose(np.asarray(ours(w)), expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(jax.jit(ours)(W), expected, rtol=1e-5, atol=1e-6)
-    assert ours(jax.numpy.asarray(W, "bfloat16")).dtype == "bfloat16"
+    half = jax.eval_shape(ours, jax.ShapeDtypeStruct(W.shape, "bfloat16"))
+    assert half.dtype == "bfloat16" and half.shape == W.shape
     assert ours.get_config() == theirs.get_config()
     assert inspect.signature(type(ours)) == inspect.signature(type(theirs))
     if name != "Constraint":

@@ -11,6 +11,7 @@ results is unknown; what does not is static. Any JAX function can be asked this 
 a shape formula of its own.
 """
 
+import collections
 import contextvars
 import itertools
 import re
@@ -117,14 +118,22 @@ def is_symbolic(x):
 
 
 def symbolic_leaves(tree):
-    """Return the symbolic tensors in nested lists, tuples and dicts, in order."""
+    """Return the symbolic tensors in nested lists, tuples and dicts, in JAX's order."""
     if isinstance(tree, KerasTensor):
         return [tree]
     if isinstance(tree, (list, tuple)):
         return [t for item in tree for t in symbolic_leaves(item)]
     if isinstance(tree, dict):
-        return [t for item in tree.values() for t in symbolic_leaves(item)]
+        return [t for key in sorted_keys(tree) for t in symbolic_leaves(tree[key])]
     return []
+
+
+def sorted_keys(tree):
+    """Return a dict's keys in the order in which JAX flattens it."""
+    try:
+        return list(tree) if isinstance(tree, collections.OrderedDict) else sorted(tree)
+    except TypeError:  # keys that do not compare, which JAX does not flatten
+        return list(tree)
 
 
 def leaves(tree):

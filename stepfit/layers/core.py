@@ -127,7 +127,7 @@ class Embedding(Layer):
         self.supports_masking = mask_zero
         self._given_weights = weights
         if weights is not None:
-            self._given_weights = [w for w in weights] if isinstance(weights, list) else [weights]
+            self._given_weights = weights if isinstance(weights, list) else [weights]
 
     def build(self, input_shape=None):
         self.embeddings = self.add_weight(

@@ -321,7 +321,8 @@ class UnitNormalization(Layer):
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(axis, (int, list, tuple)):
-            raise errors.bad_type("UnitNormalization(axis)", "an int or several", errors.describe(axis))
+            found = errors.describe(axis)
+            raise errors.bad_type("UnitNormalization(axis)", "an int or several", found)
         self.axis = axis
         self.supports_masking = True
 

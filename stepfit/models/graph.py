@@ -136,7 +136,8 @@ class Graph:
                 f"{self.where} inputs", f"the keys {list(wanted)}", f"{list(inputs)}",
                 f"{missing[0]!r} is missing" + _near(missing[0], inputs, wanted),
             )  # fmt: skip
-        return [x for k in wanted for x in _leaves(inputs[k])]
+        keys = symbolic.sorted_keys(wanted) if wanted is self.inputs else wanted
+        return [x for k in keys for x in _leaves(inputs[k])]
 
     def _adapt(self, tensor, x):
         if isinstance(x, symbolic.KerasTensor):
@@ -213,9 +214,9 @@ def _entry(tensor):
 
 
 def _leaves(tree):
-    """Leaves in the order of insertion, as symbolic structures are flattened."""
+    """Leaves in the order in which symbolic structures are flattened."""
     if isinstance(tree, dict):
-        return [x for v in tree.values() for x in _leaves(v)]
+        return [x for k in symbolic.sorted_keys(tree) for x in _leaves(tree[k])]
     if isinstance(tree, (list, tuple)) and any(
         isinstance(x, (jax.Array, np.ndarray, symbolic.KerasTensor, list, tuple, dict))
         for x in tree

@@ -68,19 +68,19 @@ def arange(start, stop=None, step=None, dtype=None):
 
 def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0):
     """Return `num` evenly spaced numbers from `start` to `stop`."""
-    settings = dict(num=num, endpoint=endpoint, retstep=retstep, dtype=_dtype(dtype), axis=axis)
+    settings = {"num": num, "endpoint": endpoint, "retstep": retstep, "dtype": _dtype(dtype), "axis": axis}
     return _spaced(jnp.linspace, start, stop, settings)
 
 
 def logspace(start, stop, num=50, endpoint=True, base=10, dtype=None, axis=0):
     """Return `num` numbers from ``base**start`` to ``base**stop``, evenly spaced in logarithm."""
-    settings = dict(num=num, endpoint=endpoint, base=base, dtype=_dtype(dtype), axis=axis)
+    settings = {"num": num, "endpoint": endpoint, "base": base, "dtype": _dtype(dtype), "axis": axis}
     return _spaced(jnp.logspace, start, stop, settings)
 
 
 def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     """Return `num` numbers from `start` to `stop`, evenly spaced in logarithm."""
-    settings = dict(num=num, endpoint=endpoint, dtype=_dtype(dtype), axis=axis)
+    settings = {"num": num, "endpoint": endpoint, "dtype": _dtype(dtype), "axis": axis}
     return _spaced(jnp.geomspace, start, stop, settings)
 
 

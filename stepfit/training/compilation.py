@@ -145,7 +145,7 @@ class Compilation:
     def _output_names(self):
         """Names of the outputs, where the model's graph knows them."""
         graph = getattr(self, "_graph", None)
-        if graph is None or isinstance(graph.outputs, dict):
+        if graph is None:
             return None
         return [t.node.operation.name for t in graph.output_tensors]
 
@@ -161,10 +161,10 @@ class Compilation:
         found = []
         if self._loss_tracker is not None and all(m.name != "loss" for m in held):
             found.append(self._loss_tracker)
-        if self._compiled_metrics is not None:
-            found += self._compiled_metrics.all
-        if self._compiled_loss is not None:
-            found += self._loss_parts()
+        compiled = self._compiled_metrics
+        found += [] if compiled is None else compiled.others
+        found += [] if self._compiled_loss is None else self._loss_parts()
+        found += [] if compiled is None else compiled.of_named_outputs
         return found + held
 
     def _held_metrics(self):

@@ -48,6 +48,9 @@ class CompiledLoss:
                 target = _unwrap(output.pick(y_true, "y"), output)
                 fn = losses_module.resolve(one, _shape(target), _shape(output.select(y_pred)))
                 self.terms.append((output, fn, None if weight is None else float(weight)))
+        if isinstance(loss, dict) and isinstance(y_pred, dict):
+            given = list(loss)
+            self.terms.sort(key=lambda term: given.index(term[0].path[0][1]))
 
     def _only(self, loss):
         names = self.output_names or []
@@ -73,7 +76,7 @@ class CompiledLoss:
         target = _unwrap(output.pick(y_true, "y"), output)
         prediction = output.select(y_pred)
         if target is None:
-            name = f" for output {output.name!r}" if output.name else ""
+            name = f" for output {output.label!r}" if output.path else ""
             raise errors.bad_value(
                 "y", f"targets{name}, because compile() was given a loss", "None",
                 "pass y, or override compute_loss",
@@ -86,7 +89,13 @@ class CompiledLoss:
         """Return a metric per output for its own loss, where there is more than one."""
         if self.terms is None or len(self.terms) < 2:
             return []
-        return [OutputLoss(self, output, fn) for output, fn, _ in self.terms]
+        names = [output.loss_name or fn.name for output, fn, _ in self.terms]
+        if len(set(names)) < len(names):
+            names = [output.loss_name or output.label for output, _, _ in self.terms]
+        return [
+            OutputLoss(f"{name}_loss", self, output, fn)
+            for name, (output, fn, _) in zip(names, self.terms, strict=True)
+        ]
 
 
 def _unwrap(tree, output):
@@ -113,8 +122,8 @@ class LossTracker(metrics_module.Mean):
 class OutputLoss(metrics_module.Mean):
     """The mean of one output's loss; takes the whole model's targets and outputs."""
 
-    def __init__(self, compiled, output, fn):
-        super().__init__(name=f"{output.name}_loss")
+    def __init__(self, name, compiled, output, fn):
+        super().__init__(name=name)
         self._untracked_term = (compiled, output, fn)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
@@ -127,13 +136,13 @@ class OutputLoss(metrics_module.Mean):
 class OutputMetric(metrics_module.Metric):
     """A metric of one output among several; takes the whole model's targets and outputs."""
 
-    def __init__(self, metric, output):
-        super().__init__(name=f"{output.name}_{metric.name}")
-        self.metric, self._untracked_output = metric, output
+    def __init__(self, name, metric, output):
+        super().__init__(name=name)
+        self.metric, self.output = metric, output
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Add one batch."""
-        output = self._untracked_output
+        output = self.output
         weight = output.pick(sample_weight, "sample_weight", broadcast=True)
         self.metric.update_state(
             output.pick(y_true, "y"), output.select(y_pred), sample_weight=weight
@@ -167,14 +176,21 @@ class CompiledMetrics:
     def build(self, y_true, y_pred):
         """Match the metrics to the outputs (arrays or shapes)."""
         outputs = outputs_of(y_pred, self.output_names)
-        built = {}
-        for argument, value in self.given.items():
-            built[argument] = [
-                metric for output in outputs
-                for metric in self._for_output(argument, value, output, outputs, y_true, y_pred)
-            ]  # fmt: skip
+        found = [
+            (argument, output, metric)
+            for argument, value in self.given.items()
+            for output in outputs
+            for metric in self._for_output(argument, value, output, outputs, y_true, y_pred)
+        ]
+        names = _names(found)
+        built = {argument: [] for argument in self.given}
+        for name, (argument, output, metric) in zip(names, found, strict=True):
+            if output.path:
+                metric = OutputMetric(name, metric, output)
+            else:
+                metric.name = name
+            built[argument].append(metric)
         self.metrics, self.weighted = built["metrics"], built["weighted_metrics"]
-        _distinct_names(self.metrics + self.weighted)
 
     def _for_output(self, argument, value, output, outputs, y_true, y_pred):
         where = f"compile({argument})"
@@ -190,13 +206,24 @@ class CompiledMetrics:
         value = value if isinstance(value, (list, tuple)) else [value]
         flat = [m for v in value for m in (v if isinstance(v, (list, tuple)) else [v])]
         target = _unwrap(output.pick(y_true, "y"), output)
-        made = [_metric(m, target, output.select(y_pred), where) for m in flat if m is not None]
-        return made if not output.name else [OutputMetric(m, output) for m in made]
+        return [_metric(m, target, output.select(y_pred), where) for m in flat if m is not None]
 
     @property
     def all(self):
         """Every metric, once built."""
         return [] if self.metrics is None else self.metrics + self.weighted
+
+    @property
+    def of_named_outputs(self):
+        """The metrics whose names begin with an output's, in alphabetical order."""
+        named = [m for m in self.all if isinstance(m, OutputMetric) and m.output.name]
+        return sorted(named, key=lambda m: m.name)
+
+    @property
+    def others(self):
+        """The other metrics, in the order given."""
+        named = self.of_named_outputs
+        return [m for m in self.all if not any(m is n for n in named)]
 
     def update(self, y_true, y_pred, sample_weight=None):
         """Add one batch to every metric."""
@@ -240,14 +267,34 @@ def _metric(identifier, y_true, y_pred, where):
     return metrics_module.resolve(identifier, tuple(y_true.shape), tuple(y_pred.shape))
 
 
-def _distinct_names(metrics):
-    seen = {}
-    for metric in metrics:
-        if seen.setdefault(metric.name, metric) is not metric:
+def _names(found):
+    """Return the names that metrics are reported by: all different.
+
+    The output's name comes first where it is known; a weighted metric that has an unweighted twin
+    is called "weighted_...".
+    """
+    names, taken = [], set()
+    plain = [metric.name for _, output, metric in found if not output.name]
+    for argument, output, metric in found:
+        prefix = f"{output.name}_" if output.name else ""
+        if not output.name and output.path and plain.count(metric.name) > 1:
+            prefix = f"{output.label}_"
+        name = prefix + metric.name
+        if name in taken and argument == "weighted_metrics":
+            name = f"{prefix}weighted_{metric.name}"
+        if name in taken:
             raise errors.bad_value(
-                "compile(metrics)", "metrics with different names", f"{metric.name!r} twice",
+                f"compile({argument})", "metrics with different names", f"{name!r} twice",
                 "pass name= to one of them",
             )  # fmt: skip
+        if name == "loss":
+            raise errors.bad_value(
+                f"compile({argument})", "a name that is not taken", "'loss', the name of the loss",
+                "pass another name=",
+            )  # fmt: skip
+        taken.add(name)
+        names.append(name)
+    return names
 
 
 def _validate(tree, argument, get):

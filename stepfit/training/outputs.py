@@ -1,18 +1,22 @@
 """Outputs: how losses, metrics, targets and weights given per output are matched to the outputs."""
 
 from stepfit.core import errors
+from stepfit.core.symbolic import sorted_keys
 
 
 class Output:
     """One array among a model's outputs.
 
     Attributes:
-        name: the output's name, "" for the only one.
-        path: for each nesting level, its index and its key.
+        path: for each nesting level, its index and its key; empty for the only output.
+        name: what names of its metrics begin with, "" if nothing is known.
+        loss_name: the same for the name of its loss.
+        label: a name that is never empty, such as "output_0".
     """
 
-    def __init__(self, name, path):
-        self.name, self.path = name, path
+    def __init__(self, path, name="", loss_name="", label=""):
+        self.path, self.name, self.loss_name = path, name, loss_name
+        self.label = name or label
 
     def pick(self, tree, where, broadcast=False):
         """Return this output's part of targets, weights or losses given per output.
@@ -50,31 +54,41 @@ class Output:
 
 
 def outputs_of(y_pred, names=None):
-    """Return the `Output`s of a model's result.
+    """Return the `Output`s of a model's result, dicts in the order of their sorted keys.
 
     Args:
         y_pred: an array or a nested list, tuple or dict of arrays.
-        names: names for the top level of a list, where the model knows them.
+        names: names of the arrays in this order, where the model knows them.
     """
-    found = []
+    paths = []
 
-    def visit(tree, path, label):
-        if isinstance(tree, dict):
-            items = [(i, k, v) for i, (k, v) in enumerate(tree.items())]
-        elif isinstance(tree, (list, tuple)):
-            known = names if not path and names and len(names) == len(tree) else None
-            items = [(i, known[i] if known else i, v) for i, v in enumerate(tree)]
-        else:
-            found.append(Output(label, path))
+    def visit(tree, path):
+        if not isinstance(tree, (dict, list, tuple)):
+            paths.append(path)
             return
-        for index, key, value in items:
-            name = str(key) if not isinstance(key, int) else f"output_{key}"
-            visit(value, (*path, (index, key)), f"{label}_{name}" if label else name)
+        for index, key in enumerate(sorted_keys(tree) if isinstance(tree, dict) else tree):
+            key = key if isinstance(tree, dict) else index
+            visit(tree[key], (*path, (index, key)))
 
-    visit(y_pred, (), "")
-    if len(found) == 1:
-        found[0].name = ""
-    return found
+    visit(y_pred, ())
+    if paths == [()]:
+        return [Output(())]
+    if names is None or len(names) != len(paths):
+        names = [None] * len(paths)
+    flat = all(len(path) == 1 for path in paths)
+    return [_named(path, name, flat) for path, name in zip(paths, names, strict=True)]
+
+
+def _named(path, known, flat):
+    index, key = path[-1]
+    if flat and isinstance(key, str):
+        return Output(path, key, key)
+    label = "_".join(str(k) if isinstance(k, str) else f"output_{k}" for _, k in path)
+    if flat:
+        return Output(((index, known or key),), known or "", known or "", label)
+    last = key if isinstance(key, str) else known or f"output_{index}"
+    loss_name = "/".join(str(k) for k in (*(k for _, k in path[:-1]), last))
+    return Output(path, known or label, loss_name, label)
 
 
 def check_keys(tree, outputs, where, check_length=True):

@@ -41,9 +41,13 @@ def test_seeds(draw):
     first, second = draw(None), draw(None)
     stepfit.utils.set_random_seed(5)
     assert same(draw(None), first) and same(draw(None), second)
+
+
+@pytest.mark.parametrize("name", ["normal", "randint", "shuffle"])
+def test_keys_of_jax_and_compiled_functions(name):
     key = jax.random.key(3)
-    assert same(draw(key), draw(key))
-    np.testing.assert_allclose(jax.jit(lambda: draw(7))(), draw(7), rtol=1e-5)
+    assert same(DRAWS[name](key), DRAWS[name](key))
+    assert same(jax.jit(lambda: DRAWS[name](7))(), DRAWS[name](7))
 
 
 N = 20_000

@@ -159,22 +159,37 @@ def test_unknown_classes_are_named():
     )  # fmt: skip
 
 
+class Spice:
+    def __init__(self, heat=1):
+        self.heat = heat
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
 def test_catalogues():
-    regularizers = stepfit.regularizers
-    assert regularizers.get(None) is None
-    assert isinstance(regularizers.get("l2"), regularizers.L2)
-    given = regularizers.L1(0.3)
-    assert regularizers.get(given) is given
-    assert regularizers.get({"class_name": "L1", "config": {"l1": 0.5}}).l1 == 0.5
+    spices = registry.Catalogue("spice", {"pepper": Spice, "salt": len}, base=Spice)
+    assert registry.catalogue("spice") is spices
+    del registry._catalogues["spice"]
+    assert spices.get(None) is None and spices.get("salt") is len
+    assert isinstance(spices.get("pepper"), Spice)
+    given = Spice(3)
+    assert spices.get(given) is given and spices.get(max) is max
+    assert spices.get({"class_name": "pepper", "config": {"heat": 9}}).heat == 9
     refused(
-        lambda: regularizers.get("l1l3"), ValueError,
-        "regularizer: expected the name of a regularizer, found 'l1l3'; did you mean 'l1l2'?",
+        lambda: spices.get("peper"), ValueError,
+        "spice: expected the name of a spice, found 'peper'; did you mean 'pepper'?",
     )  # fmt: skip
     refused(
-        lambda: regularizers.get(regularizers.L2), TypeError,
-        "regularizer: expected a regularizer instance, found the class L2; write L2(...).",
+        lambda: spices.get("zzz", "compile(spice)"), ValueError,
+        "compile(spice): expected the name of a spice, found 'zzz'; known names: 'pepper', 'salt'.",
     )  # fmt: skip
     refused(
-        lambda: regularizers.get(3), TypeError,
-        "regularizer: expected a regularizer, its name, or a callable, found 3.",
+        lambda: spices.get(Spice), TypeError,
+        "spice: expected a spice instance, found the class Spice; write Spice(...).",
+    )  # fmt: skip
+    refused(
+        lambda: spices.get(3), TypeError,
+        "spice: expected a spice, its name, or a callable, found 3.",
     )  # fmt: skip

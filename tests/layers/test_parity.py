@@ -66,31 +66,21 @@ def call(layer, trainable, frozen, x, **extra):
     return y, [scope.get_current_value(v) for v in layer.non_trainable_variables], losses
 
 
-def run(layer, inputs, training, takes_training, gradients):
-    """Outputs, new state, losses and gradients of one call, from one compiled function."""
-    extra = {"training": training} if takes_training else {}
-    floats = gradients and all(x.dtype == np.float32 for x in jax.tree.leaves(inputs))
-    traces = []
+def step_of(layer, training, differentiable, traces):
+    """Make the function that gives a layer's value, outputs, state, losses and gradients."""
 
     def forward(trainable, frozen, x):
         traces.append(1)
-        y, state, losses = call(layer, trainable, frozen, x, **extra)
+        y, state, losses = call(layer, trainable, frozen, x, **training)
         weights = jnp.cos(jnp.arange(y.size, dtype="float32")).reshape(y.shape)
-        value = jnp.sum(weights * y) + sum(losses)
-        return value, (y, state, losses)
+        return jnp.sum(weights * y) + sum(losses), (y, state, losses)
 
-    step = forward
-    if gradients:
-        step = jax.value_and_grad(forward, argnums=(0, 2) if floats else 0, has_aux=True)
-    step = jax.jit(step, compiler_options=FAST_COMPILE)
-    arguments = (
-        [v.value for v in layer.trainable_variables],
-        [v.value for v in layer.non_trainable_variables],
-        inputs,
-    )
-    result = step(*arguments)
-    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b), result, step(*arguments))
-    return result, len(traces)
+    return jax.value_and_grad(forward, argnums=(0, 2) if differentiable else 0, has_aux=True)
+
+
+def values_of(layer):
+    return ([v.value for v in layer.trainable_variables],
+            [v.value for v in layer.non_trainable_variables])  # fmt: skip
 
 
 @functools.cache
@@ -116,18 +106,53 @@ def close(ours, theirs):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
 
 
+CHUNK = 12  # rows compiled together: one compilation is cheaper than one per row and library
+
+
+@functools.cache
+def run_chunk(number):
+    """Results of both libraries for CHUNK rows, from one compiled function that is called twice.
+
+    Returns ``{row id: [(ours, theirs), ...]}``, one pair for each value of `training` that is
+    tried, and how often each of our layers was traced.
+    """
+    jobs, arguments, traces = [], [], {}
+    for row in ROWS[number * CHUNK : (number + 1) * CHUNK]:
+        theirs, ours, x = pair(row.id)
+        differentiable = all(a.dtype == np.float32 for a in jax.tree.leaves(x))
+        takes = "training" in inspect.signature(theirs.call).parameters
+        for training in (False, True) if row.train else (False,):
+            key = row.id, training
+            traces[key] = []
+            flag = {"training": training} if takes else {}
+            steps = [step_of(ours, flag, differentiable, traces[key]),
+                     step_of(theirs, flag, differentiable, [])]  # fmt: skip
+            jobs.append((key, steps))
+            arguments.append([(*values_of(layer), x) for layer in (ours, theirs)])
+
+    @functools.partial(jax.jit, compiler_options=FAST_COMPILE)
+    def everything(arguments):
+        return [
+            [step(*args) for step, args in zip(steps, both, strict=True)]
+            for (_, steps), both in zip(jobs, arguments, strict=True)
+        ]
+
+    everything(arguments)
+    results = {}
+    for ((row_id, _), _), both in zip(jobs, everything(arguments), strict=True):
+        results.setdefault(row_id, []).append(both)
+    return results, traces
+
+
 @each_row
 def test_numbers_and_gradients_are_keras(row_id):
-    row = BY_ID[row_id]
-    theirs, ours, x = pair(row_id)
+    theirs, ours, _ = pair(row_id)
     assert [w.shape for w in ours.weights] == [tuple(w.shape) for w in theirs.weights]
     assert [w.name for w in ours.weights] == [w.name for w in theirs.weights]
-    takes = "training" in inspect.signature(theirs.call).parameters
-    for training in (False, True) if row.train else (False,):
-        expected, _ = run(theirs, x, training, takes, gradients=True)
-        found, traces = run(ours, x, training, takes, gradients=True)
+    results, traces = run_chunk(ROWS.index(BY_ID[row_id]) // CHUNK)
+    for found, expected in results[row_id]:
         close(found, expected)
-        assert traces == 1
+    assert {len(t) for (name, _), t in traces.items() if name == row_id} == {1}
 
 
 @each_row
@@ -176,23 +201,34 @@ def test_dtype_policies(row_id, policy, compute, store):
     assert [s.dtype for s in state] == [v.dtype for v in frozen]
 
 
-@pytest.mark.parametrize("row_id", [r.id for r in ROWS if r.random])
+RANDOM = [row.id for row in ROWS if row.random]
+
+
+@functools.cache
+def run_random():
+    """Three calls of each random layer in training: the same state twice, then the next state."""
+    found = {row_id: pair(row_id)[1:] for row_id in RANDOM}
+
+    @functools.partial(jax.jit, compiler_options=FAST_COMPILE)
+    def everything(states):
+        results = {}
+        for row_id, (layer, x) in found.items():
+            first, state = layer.stateless_call([], states[row_id], x, training=True)
+            again, _ = layer.stateless_call([], states[row_id], x, training=True)
+            second, _ = layer.stateless_call([], state, x, training=True)
+            results[row_id] = first, again, second
+        return results
+
+    return everything({row_id: values_of(layer)[1] for row_id, (layer, _) in found.items()})
+
+
+@pytest.mark.parametrize("row_id", RANDOM)
 def test_random_layers(row_id):
-    row = BY_ID[row_id]
     _, layer, x = pair(row_id)
-    frozen = [v.value for v in layer.non_trainable_variables]
-    assert len(frozen) == 1  # the seed's state
-
-    @jax.jit
-    def call(state, x):
-        return layer.stateless_call([], state, x, training=True)
-
-    first, state = call(frozen, x)
-    again, _ = call(frozen, x)
-    second, _ = call(state, x)
+    assert [v.dtype for v in layer.non_trainable_variables] == ["uint32"]  # the seed's state
+    first, again, second = run_random()[row_id]
     np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, second)
-    assert not np.array_equal(first, x)
+    assert not np.array_equal(first, second) and not np.array_equal(first, x)
     assert first.shape == x.shape
 
 

@@ -189,7 +189,7 @@ def advance(row, state, values, start, stop):
     update = built(row)[2]
     for step, random in enumerate(noise(stop)[start:], start):
         if step in row.assign:  # element 1 of the state is the learning rate
-            state = [state[0], np.float32(row.assign[step]), *state[2:]]
+            state = [state[0], jax.numpy.float32(row.assign[step]), *state[2:]]
         values, state = update(state, values, random)
     return state, values
 

@@ -57,6 +57,7 @@ def run(k, row, weights=None):
     else:
         fit["x"] = row.data()
     history = model.fit(**fit)
+    model.set_weights(model.get_weights())  # after averaging, real Keras has two names for one array
     size = fit.get("batch_size", 8)
     found = {
         "history": history.history,
@@ -70,7 +71,6 @@ def run(k, row, weights=None):
     x, y, w = head(row.x, size), head(row.y, size), head(row.sample_weight, size)
     found["predict_on_batch"] = model.predict_on_batch(x)
     found["test_on_batch"] = model.test_on_batch(x, y, w)
-    model.set_weights(model.get_weights())  # after averaging, real Keras has two names for one array
     found["train_on_batch_dict"] = model.train_on_batch(x, y, w, return_dict=True)
     found["weights_after"] = model.get_weights()
     found["iterations"] = int(model.optimizer.iterations)

@@ -1,0 +1,29 @@
+"""Set-up for every test: the oracle's backend, one seed, and a cache of compiled programs.
+
+Most of the time of the tests would go into compiling the same small programs again and again; JAX's
+persistent cache lets the workers, and the next run, share them.
+"""
+
+import os
+import pathlib
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parent / ".jax_cache")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def fresh_names_and_seed():
+    """Automatic names and random numbers do not depend on the tests run before."""
+    from stepfit import utils
+    from stepfit.core import naming
+
+    naming.reset_names()
+    utils.set_random_seed(0)
