@@ -90,7 +90,7 @@ class Layer(Tracked, registry.Configurable):
         )
         self.built = self._in_build = False
         self._has_run = False
-        self._first_outputs = []  # what the first call returned, without its values
+        self._first_shapes = []  # of what the first call returned
         self._trainable = bool(trainable)
         self._weights_made = []  # by add_weight, whether or not kept in an attribute
         self._losses = []
@@ -362,7 +362,7 @@ class Layer(Tracked, registry.Configurable):
             if self.supports_masking:
                 arguments.set_output_mask(self, outputs)
             if not self._has_run:
-                self._first_outputs = _shapes_only(outputs)
+                self._first_shapes = [shapes_of(x) for x in jax.tree.leaves(outputs)]
                 self._has_run = True
         return outputs
 
@@ -666,11 +666,6 @@ def _frozen_variables(layer):
 
     visit(layer, False)
     return frozen
-
-
-def _shapes_only(outputs):
-    leaves = [x for x in jax.tree.leaves(outputs) if hasattr(x, "shape")]
-    return [jax.ShapeDtypeStruct(shapes_of(x), x.dtype) for x in leaves]
 
 
 def _as_tensors(shape, dtype):

@@ -212,7 +212,8 @@ class Metric(registry.Configurable, Tracked):
             names = ", ".join(v.name for v in variables)
             raise errors.StepfitValueError(
                 f"{self._where}: {call} expected {len(variables)} metric variables ({names}), "
-                f"found {len(values)}; pass the values of metric.variables, or stateless_reset_state()."
+                f"found {len(values)}; pass the values of metric.variables, or "
+                "stateless_reset_state()."
             )
         return Scope(zip(variables, values, strict=True))
 

@@ -63,12 +63,12 @@ def _rows(layers, expand, depth):
 def _shape(layer):
     graph = getattr(layer, "_graph", None)
     if layer._inbound_nodes:
-        tensors = symbolic.symbolic_leaves(layer._inbound_nodes[-1].outputs)
+        shapes = [t.shape for t in symbolic.symbolic_leaves(layer._inbound_nodes[-1].outputs)]
     elif graph is not None:
-        tensors = graph.output_tensors
+        shapes = [t.shape for t in graph.output_tensors]
     else:
-        tensors = layer._first_outputs
-    shapes = [str(t.shape) for t in tensors] or ["?"]
+        shapes = layer._first_shapes
+    shapes = [str(shape) for shape in shapes] or ["?"]
     return shapes[0] if len(shapes) == 1 else f"[{', '.join(shapes)}]"
 
 

@@ -222,8 +222,11 @@ kron = same("kron(x1, x2)", "Kronecker product.")
 cross = same(
     "cross(x1, x2, axisa=-1, axisb=-1, axisc=-1, axis=None)", "Cross product of 3-vectors."
 )
-correlate = same("correlate(x1, x2, mode='valid')", "Cross-correlation of two 1D arrays.",
-                 lambda x1, x2, mode: jnp.correlate(as_float(x1), as_float(x2), mode=mode))  # fmt: skip
+correlate = same(
+    "correlate(x1, x2, mode='valid')",
+    "Cross-correlation of two 1D arrays.",
+    lambda x1, x2, mode: jnp.correlate(as_float(x1), as_float(x2), mode=mode),
+)
 corrcoef = same("corrcoef(x)", "Correlation of the rows.")
 
 # Shape and order of axes.

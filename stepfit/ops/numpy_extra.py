@@ -68,27 +68,27 @@ def arange(start, stop=None, step=None, dtype=None):
 
 def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0):
     """Return `num` evenly spaced numbers from `start` to `stop`."""
-    settings = {"num": num, "endpoint": endpoint, "retstep": retstep, "dtype": _dtype(dtype), "axis": axis}
-    return _spaced(jnp.linspace, start, stop, settings)
+    settings = {"num": num, "endpoint": endpoint, "retstep": retstep, "axis": axis}
+    return _spaced(jnp.linspace, start, stop, _dtype(dtype), settings)
 
 
 def logspace(start, stop, num=50, endpoint=True, base=10, dtype=None, axis=0):
     """Return `num` numbers from ``base**start`` to ``base**stop``, evenly spaced in logarithm."""
-    settings = {"num": num, "endpoint": endpoint, "base": base, "dtype": _dtype(dtype), "axis": axis}
-    return _spaced(jnp.logspace, start, stop, settings)
+    settings = {"num": num, "endpoint": endpoint, "base": base, "axis": axis}
+    return _spaced(jnp.logspace, start, stop, _dtype(dtype), settings)
 
 
 def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     """Return `num` numbers from `start` to `stop`, evenly spaced in logarithm."""
-    settings = {"num": num, "endpoint": endpoint, "dtype": _dtype(dtype), "axis": axis}
-    return _spaced(jnp.geomspace, start, stop, settings)
+    settings = {"num": num, "endpoint": endpoint, "axis": axis}
+    return _spaced(jnp.geomspace, start, stop, _dtype(dtype), settings)
 
 
 @op
-def _spaced(function, start, stop, settings):
+def _spaced(function, start, stop, dtype, settings):
     start, stop = tensor(start), tensor(stop)
-    result = function(start, stop, **settings)
-    if settings["dtype"] is not None or hasattr(start, "dtype") or hasattr(stop, "dtype"):
+    result = function(start, stop, dtype=dtype, **settings)
+    if dtype is not None or hasattr(start, "dtype") or hasattr(stop, "dtype"):
         return result
     if isinstance(result, tuple):
         return tuple(r.astype(config.floatx()) for r in result)

@@ -51,7 +51,8 @@ class Runner:
         """Return the layout of the state as the model is now."""
         parts = {name: self.model._state_part(name) for name in parts_for(self.kind)}
         extras = [global_generator().state, *self.model._hidden_variables(), *self._extras]
-        return Layout(self.kind, parts, extras)
+        versions = tuple(getattr(o, "version", 0) for o in self.model._optimizers())
+        return Layout(self.kind, parts, extras, versions)
 
     def prepare(self, batch):
         """Trace the step for a batch's shapes; raise what is wrong; change nothing.

@@ -27,9 +27,11 @@ class Layout:
         parts: dict from part name to list of Variables.
         extras: Variables that a step reads or assigns though the model does not list them: the
             global random state, trackers left out of an overridden `metrics`, and the like.
+        versions: what else compiled steps depend on: it changes when an optimizer is given another
+            schedule.
     """
 
-    def __init__(self, kind, parts, extras):
+    def __init__(self, kind, parts, extras, versions=()):
         self.kind, self.parts = kind, parts
         listed, self.place = set(), {}
         for name, variables in parts.items():
@@ -38,7 +40,8 @@ class Layout:
                 self.place.setdefault(id(v), (name, index))
         self.extras = [v for v in _unique(extras) if id(v) not in listed]
         self.variables = _unique([v for vs in parts.values() for v in vs] + self.extras)
-        self.key = (tuple(len(vs) for vs in parts.values()), tuple(id(v) for v in self.variables))
+        sizes = tuple(len(vs) for vs in parts.values())
+        self.key = (sizes, tuple(id(v) for v in self.variables), versions)
 
     def state(self, value_of):
         """Return the state whose values are ``value_of(variable)``."""

@@ -11,9 +11,9 @@ def normal(*shape):
 
 X, Y, P = normal(3, 4), normal(3, 4), rng.uniform(0.1, 0.9, (3, 4)).astype("float32")
 V, W, BOX = normal(5), normal(5), normal(2, 3, 4)
-I, J = rng.integers(0, 6, (3, 4)).astype("int32"), rng.integers(1, 5, (3, 4)).astype("int32")
-B, C = I > 2, J > 2
-NAN = np.where(I == 1, np.nan, X).astype("float32")
+integers, J = rng.integers(0, 6, (3, 4)).astype("int32"), rng.integers(1, 5, (3, 4)).astype("int32")
+B, C = integers > 2, J > 2
+NAN = np.where(integers == 1, np.nan, X).astype("float32")
 Z = (X + 1j * Y).astype("complex64")
 SQUARE, PAIR = normal(3, 3), normal(2, 3, 3)
 SPD = (SQUARE @ SQUARE.T + 3 * np.eye(3)).astype("float32")
@@ -55,7 +55,7 @@ BINARY = {
     ),
     "VW": "dot vdot inner outer kron correlate tensordot_1",
 }
-DATA = {"X": X, "Y": Y, "P": P, "P1": P + 1, "I": I, "J": J, "B": B, "SPD": SPD, "NAN": NAN,
+DATA = {"X": X, "Y": Y, "P": P, "P1": P + 1, "I": integers, "J": J, "B": B, "SPD": SPD, "NAN": NAN,
         "V": V, "W": W}  # fmt: skip
 
 ROWS = [(name, (DATA[key],), {}) for key, names in UNARY.items() for name in names.split()]
@@ -77,7 +77,7 @@ ROWS += [
     ("clip", (B, 0, 1), {}),
     ("clip", (X, -0.5, np.full((4,), 0.3, "float32")), {}),
     ("round", (X,), {"decimals": 1}),
-    ("round", (I * 13,), {"decimals": -1}),
+    ("round", (integers * 13,), {"decimals": -1}),
     ("nan_to_num", (NAN,), {"nan": 2.0}),
     # Makers.
     ("zeros", ((2, 3),), {}),
@@ -113,7 +113,7 @@ ROWS += [
     *[(name, (BOX,), {"axis": (0, 2)}) for name in "mean sum max std var median".split()],
     ("max", (X,), {"axis": 0, "initial": 1.0}),
     ("cumsum", (X,), {"axis": 1}),
-    ("cumprod", (I,), {"axis": 0, "dtype": "float32"}),
+    ("cumprod", (integers,), {"axis": 0, "dtype": "float32"}),
     ("average", (X,), {"axis": 1, "weights": P}),
     ("quantile", (X, 0.3), {}),
     ("quantile", (BOX, [0.2, 0.7]), {"axis": 1, "keepdims": True}),
@@ -122,18 +122,18 @@ ROWS += [
     ("nanpercentile", (NAN, 30.0), {}),
     ("trapezoid", (X,), {"dx": 0.5}),
     ("diff", (X,), {"n": 2, "axis": 0}),
-    ("count_nonzero", (I,), {"axis": 1}),
+    ("count_nonzero", (integers,), {"axis": 1}),
     # Order and search.
     ("sort", (X,), {"axis": 0}),
-    ("argsort", (I,), {"axis": 0}),
+    ("argsort", (integers,), {"axis": 0}),
     ("digitize", (X, np.array([-1.0, 0.0, 1.0], "float32")), {}),
     ("searchsorted", (np.array([0.0, 1.0, 2.0], "float32"), V), {"side": "right"}),
-    ("bincount", (I.ravel(),), {"minlength": 8}),
-    ("bincount", (I,), {"minlength": 6}),
-    ("bincount", (I.ravel(), P.ravel()), {}),
+    ("bincount", (integers.ravel(),), {"minlength": 8}),
+    ("bincount", (integers,), {"minlength": 6}),
+    ("bincount", (integers.ravel(), P.ravel()), {}),
     ("histogram", (X.ravel(),), {"bins": 4}),
-    ("unique", (I,), {}),
-    ("unique", (I,), {"return_inverse": True, "return_counts": True}),
+    ("unique", (integers,), {}),
+    ("unique", (integers,), {"return_inverse": True, "return_counts": True}),
     ("unravel_index", (np.array([3, 7], "int32"), (3, 4)), {}),
     ("top_k", (X, 2), {}),
     ("in_top_k", (np.array([1, 3, 0]), X, 2), {}),
@@ -167,7 +167,7 @@ ROWS += [
     ("pad", (X, 1), {"mode": "reflect"}),
     # Products, choice, lookup.
     ("matmul", (BOX, normal(4, 2)), {}),
-    ("matmul", (I.astype("int8"), J.T.astype("int8")), {}),
+    ("matmul", (integers.astype("int8"), J.T.astype("int8")), {}),
     ("einsum", ("ij,kj->ik", X, Y), {}),
     ("einsum", ("bij->bji", BOX), {}),
     ("dot", (BOX, normal(4, 2)), {}),
@@ -178,7 +178,7 @@ ROWS += [
     ("select", ([B, C], [X, Y]), {"default": 3.0}),
     ("take", (X, np.array([0, 2])), {"axis": 0}),
     ("take", (X, np.array([[1, -1]])), {}),
-    ("take_along_axis", (X, I % 4), {"axis": 1}),
+    ("take_along_axis", (X, integers % 4), {"axis": 1}),
     ("get_item", (X, (slice(None), 1)), {}),
     ("diag", (V,), {"k": 1}),
     ("tril", (BOX,), {"k": 1}),
@@ -189,10 +189,10 @@ ROWS += [
     ("conj", (Z,), {}),
     # Control and scattered writes.
     ("cast", (X,), {"dtype": "int32"}),
-    ("cast", (I,), {"dtype": "bfloat16"}),
+    ("cast", (integers,), {"dtype": "bfloat16"}),
     ("saturate_cast", (X * 300,), {"dtype": "int8"}),
     ("saturate_cast", (X * 1e6,), {"dtype": "float16"}),
-    ("saturate_cast", (I - 3,), {"dtype": "uint8"}),
+    ("saturate_cast", (integers - 3,), {"dtype": "uint8"}),
     ("convert_to_tensor", ([1, 2, 3],), {"dtype": "float32"}),
     ("scatter", (np.array([[0, 1], [2, 3], [0, 1]]), V[:3], (3, 4)), {}),
     *[("scatter_update", (X, np.array([[0, 1], [2, 3]]), V[:2]), {"reduction": r})
@@ -232,7 +232,7 @@ ROWS += [
     ("threshold", (X, 0.2, -1.0), {}),
     ("softmax", (BOX,), {"axis": 1}),
     ("log_softmax", (BOX,), {"axis": 1}),
-    ("relu", (I - 3,), {}),
+    ("relu", (integers - 3,), {}),
     # Normalisation and encodings.
     ("normalize", (X,), {"axis": 0}),
     ("normalize", (X,), {"order": 1}),
@@ -244,10 +244,10 @@ ROWS += [
     ("layer_normalization", (X, X[0], X[1]), {}),
     ("layer_normalization", (BOX, BOX[0, :, 0]), {"axis": 1, "epsilon": 1e-2}),
     ("rms_normalization", (X,), {"scale": X[0], "epsilon": 1e-2}),
-    ("one_hot", (I, 5), {}),
-    ("one_hot", (I, 5), {"axis": 1, "dtype": "int32"}),
-    ("multi_hot", (I, 6), {}),
-    ("multi_hot", (I[0], 6), {}),
+    ("one_hot", (integers, 5), {}),
+    ("one_hot", (integers, 5), {"axis": 1, "dtype": "int32"}),
+    ("multi_hot", (integers, 6), {}),
+    ("multi_hot", (integers[0], 6), {}),
     # Cross-entropies.
     ("categorical_crossentropy", (SOFT, P), {}),
     ("categorical_crossentropy", (SOFT, X), {"from_logits": True}),

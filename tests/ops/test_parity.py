@@ -16,7 +16,7 @@ from stepfit import ops
 from stepfit.core import config
 from stepfit.core.symbolic import KerasTensor, symbolic_leaves
 from stepfit.core.variable import Variable
-from tests.ops.table import BOX, ROWS, B, I, P, X
+from tests.ops.table import BOX, ROWS, B, P, X, integers
 
 
 def label(row):
@@ -66,9 +66,8 @@ def leaves(row):
 
 def compiles(row):
     """Rows with an array among their arguments run compiled, the others eagerly."""
-    return row[0] not in EAGER_ONLY and any(isinstance(x, np.ndarray) for x in leaves(row)) and not (
-        row[0] == "where" and len(row[1]) == 1
-    )
+    has_arrays = any(isinstance(x, np.ndarray) for x in leaves(row))
+    return has_arrays and row[0] not in EAGER_ONLY and (row[0] != "where" or len(row[1]) > 1)
 
 
 @each_row
@@ -170,10 +169,11 @@ def test_variables_and_lists_are_arrays(name):
 def test_floats_from_integers_follow_floatx():
     try:
         config.set_floatx("float16")
-        assert ops.sqrt(I).dtype == ops.mean(I).dtype == ops.zeros(2).dtype == "float16"
-        assert ops.divide(I, I + 1).dtype == ops.linspace(0, 1, 3).dtype == "float16"
+        assert ops.sqrt(integers).dtype == ops.mean(integers).dtype == "float16"
+        assert ops.zeros(2).dtype == ops.full(2, 7).dtype == "float16"
+        assert ops.divide(integers, integers + 1).dtype == ops.linspace(0, 1, 3).dtype == "float16"
         assert ops.sqrt(P).dtype == "float32"
-        assert ops.sum(I).dtype == ops.arange(3).dtype == "int32"
+        assert ops.sum(integers).dtype == ops.arange(3).dtype == "int32"
         assert ops.arange(0.0, 1.0, 0.5).dtype == ops.one_hot([1], 2).dtype == "float16"
     finally:
         config.set_floatx("float32")
@@ -249,7 +249,8 @@ def test_control_flow():
 
 ERRORS = [
     (lambda: ops.conv(np.ones((1, 4, 3)), np.ones((2, 2, 4))),
-     "conv(inputs): expected channels that the kernel's 2 input channels divide, found 3 channels."),
+     "conv(inputs): expected channels that the kernel's 2 input channels divide, found 3 "
+     "channels."),
     (lambda: ops.conv(np.ones((1, 2, 1)), np.ones((3, 1, 1))),
      "conv(inputs): expected space for at least one window, found float32[1,2,1] for a kernel of "
      'shape (3, 1, 1); use padding="same", a smaller kernel or a larger input.'),
@@ -267,7 +268,8 @@ ERRORS = [
      "sparse_categorical_crossentropy(target, output): expected a target shaped like the output "
      "without its last axis, found float32[3] and float32[2,4]."),
     (lambda: ops.scatter_update(X, [[0, 0]], [1.0], reduction="ad"),
-     "scatter_update(reduction): expected the name of a reduction, found 'ad'; did you mean 'add'?"),
+     "scatter_update(reduction): expected the name of a reduction, found 'ad'; did you mean "
+     "'add'?"),
     (lambda: ops.segment_sum(np.ones(3), np.zeros(3, int)),
      "segment_sum(num_segments): expected the number of segments, found None; shapes are fixed at "
      "compile time, pass num_segments=."),
