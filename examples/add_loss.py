@@ -57,9 +57,7 @@ def main(argv=None):
 
     # The same losses in plain JAX: the third value that stateless_call returns.
     trainable, non_trainable = model.get_state("predict")
-    outputs, _, losses = model.stateless_call(
-        trainable, non_trainable, x_test, return_losses=True
-    )
+    outputs, _, losses = model.stateless_call(trainable, non_trainable, x_test, return_losses=True)
     error = float(ops.mean((outputs - x_test) ** 2))
     total = model.evaluate(x_test, x_test, batch_size=len(x_test), verbose=0)
     print(f"evaluate: {total:.5f}")

@@ -146,7 +146,10 @@ def draw_curves(history, path):
     right.set_ylabel("accuracy (%)")
     right.set_ylim(80, 100.6)
     right.set_yticks(range(80, 101, 5))
-    figure.suptitle("Digits classifier (training sees shifted images and dropout, validation does not)", fontsize=11)
+    figure.suptitle(
+        "Digits classifier (training sees shifted images and dropout, validation does not)",
+        fontsize=11,
+    )
     figure.savefig(path, dpi=130)
     plt.close(figure)
 

@@ -1,7 +1,7 @@
 """Knowledge distillation: a small student learns from a large teacher's predictions.
 
-Only 200 labels are known to the student; the teacher says something about every image. Where only
-the loss is your own, own only the loss: overriding `compute_loss` leaves the built-in step in place.
+The student knows only 200 labels; the teacher says something about every image. Where only the loss
+is your own, own only the loss: overriding `compute_loss` leaves the built-in step in place.
 """
 
 import argparse

@@ -79,7 +79,8 @@ def main(argv=None):
     x_many, y_many = np.concatenate(shifted(x_train)), np.tile(y_train, len(SHIFTS))
     plain.fit(x_many, y_many, batch_size=64, epochs=args.epochs)
     results = {}
-    for model in (plain, compiled(TapeStyle(inputs, outputs)), compiled(Stateless(inputs, outputs))):
+    own = [compiled(style(inputs, outputs)) for style in (TapeStyle, Stateless)]
+    for model in (plain, *own):
         name = type(model).__name__
         results[name] = model.evaluate(x_test, y_test, verbose=0, return_dict=True)
         print(f"{name:>12}: loss {results[name]['loss']:.4f}"

@@ -222,7 +222,10 @@ def infer(fn, args, kwargs, where, named=False):
         forms = []
         try:
             outputs = jax.eval_shape(run, structs)
-        except errors.StepfitError:
+        except errors.StepfitError as e:
+            hide = _probe_hider(tensors, [s.shape for s in structs])
+            e.args = (hide(str(e)),)
+            e.__notes__ = [hide(note) for note in getattr(e, "__notes__", [])]
             raise
         except Exception as e:
             shapes = ", ".join(f"{t.dtype}{t.shape}" for t in tensors)
@@ -255,13 +258,18 @@ def infer(fn, args, kwargs, where, named=False):
     return _map_plain(lambda slots: jax.tree.map(made.__getitem__, slots), form)
 
 
+def _probe_hider(tensors, probes):
+    """Return a function that puts None for the sizes that only stand for unknown ones."""
+    sizes = {p for t, probe in zip(tensors, probes, strict=True)
+             for d, p in zip(t.shape, probe, strict=True) if d is None}  # fmt: skip
+    pattern = re.compile(rf"\b({'|'.join(map(str, sizes)) or '$.'})\b")
+    return lambda text: pattern.sub("None", text)
+
+
 def _rephrase(e, where, tensors, probes):
     """Return an error of JAX, met while probing, as one that names the operation and its inputs."""
     reason = str(e).strip().splitlines()[0].rstrip(".") if str(e).strip() else type(e).__name__
-    sizes = {p for t, probe in zip(tensors, probes, strict=True)
-             for d, p in zip(t.shape, probe, strict=True) if d is None}  # fmt: skip
-    if sizes:
-        reason = re.sub(rf"\b({'|'.join(map(str, sizes))})\b", "None", reason)
+    reason = _probe_hider(tensors, probes)(reason)
     found = ", ".join(f"{t.dtype}{t.shape}" for t in tensors)
     text = errors.message(where, "arguments that it can take", found, reason)
     is_type = isinstance(e, TypeError) and "shape" not in reason

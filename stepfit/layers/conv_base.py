@@ -14,7 +14,7 @@ class Convolution(Layer):
     """Base: geometry, bias, activation. Subclasses set `rank`, give `_kernels` and `_apply`."""
 
     rank = 2
-    paddings = ("valid", "same")
+    paddings: tuple[str, ...] = ("valid", "same")
 
     def _set_geometry(self, kernel_size, strides, padding, data_format, dilation_rate):
         name = type(self).__name__
@@ -69,7 +69,7 @@ class Convolution(Layer):
 
     def call(self, inputs):
         x = self._apply(inputs)
-        if self.use_bias:
+        if self.bias is not None:
             shape = [1] * x.ndim
             shape[self._channel_axis] = -1
             x = x + jnp.reshape(self.bias.value, shape)

@@ -79,7 +79,7 @@ class Dense(Layer):
 
     def call(self, inputs):
         x = jnp.matmul(inputs, self.kernel.value)
-        if self.use_bias:
+        if self.bias is not None:
             x = x + self.bias.value
         return x if self.activation is None else self.activation(x)
 

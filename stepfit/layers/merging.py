@@ -14,9 +14,9 @@ def _known(sizes):
 
 
 class _Merge(Layer):
-    """Base: inputs are a list; those of lower rank get axes of size 1 after the batch."""
+    """Base: the inputs are a list of arrays with one batch size, whose shapes fit together."""
 
-    count = None  # exact number of inputs, where there is one
+    count: int | None = None  # exact number of inputs, where there is one
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -38,6 +38,14 @@ class _Merge(Layer):
                 f"{name} inputs", "the same batch size", f"shapes {_list(input_shape)}"
             )
         self._check_shapes(input_shape)
+
+    def _check_shapes(self, shapes):
+        """Raise where the shapes do not fit; subclasses say what fits."""
+        raise NotImplementedError
+
+
+class _Elementwise(_Merge):
+    """Base: shapes broadcast; inputs of lower rank get axes of size 1 after the batch."""
 
     def _check_shapes(self, shapes):
         rank = max(len(s) for s in shapes)
@@ -70,7 +78,7 @@ def _over(mask, x):
     return None if mask is None else jnp.broadcast_to(mask[..., None], x.shape)
 
 
-class Add(_Merge):
+class Add(_Elementwise):
     """``x1 + x2 + ...``
 
     >>> import numpy as np, stepfit as keras
@@ -82,7 +90,7 @@ class Add(_Merge):
         return functools.reduce(jnp.add, inputs)
 
 
-class Subtract(_Merge):
+class Subtract(_Elementwise):
     """``x1 - x2``
 
     >>> import numpy as np, stepfit as keras
@@ -96,7 +104,7 @@ class Subtract(_Merge):
         return inputs[0] - inputs[1]
 
 
-class Multiply(_Merge):
+class Multiply(_Elementwise):
     """``x1 * x2 * ...``; masked elements count as 1, and give 0 where all are masked.
 
     >>> import numpy as np, stepfit as keras
@@ -113,7 +121,7 @@ class Multiply(_Merge):
         return jnp.where(functools.reduce(jnp.logical_or, seen), product, 0)
 
 
-class Average(_Merge):
+class Average(_Elementwise):
     """``(x1 + x2 + ...) / n``
 
     >>> import numpy as np, stepfit as keras
@@ -125,7 +133,7 @@ class Average(_Merge):
         return functools.reduce(jnp.add, inputs) / len(inputs)
 
 
-class _Extreme(_Merge):
+class _Extreme(_Elementwise):
     def _merge(self, inputs, masks):
         """Fold with the extreme; where one side is masked, the other side's value is taken."""
         result, result_seen = inputs[0], _over(masks[0], inputs[0])
@@ -177,9 +185,6 @@ class Concatenate(_Merge):
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)
         self.axis = axis
-
-    def build(self, input_shape):
-        super().build(input_shape)
 
     def _check_shapes(self, shapes):
         rank = len(shapes[0])

@@ -286,7 +286,7 @@ class UpSampling1D(_UpSampling):
 
 
 _METHODS = {"bilinear": "linear", "bicubic": "cubic", "lanczos3": "lanczos3",
-            "lanczos5": "lanczos5", "nearest": None}  # fmt: skip
+            "lanczos5": "lanczos5", "nearest": "nearest"}  # fmt: skip
 
 
 class UpSampling2D(_UpSampling):

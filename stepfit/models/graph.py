@@ -188,7 +188,7 @@ class Graph:
 def _note(tensors, result, values):
     """Store what stands in `result` where the symbolic tensors stand in their structure."""
     if isinstance(tensors, symbolic.KerasTensor):
-        values[id(tensors)] = result
+        values.setdefault(id(tensors), result)  # what was fed stays
     elif isinstance(tensors, dict):
         for key, tensor in tensors.items():
             _note(tensor, result[key], values)

@@ -1,6 +1,7 @@
 """NumPy's functions that need more than another signature: makers, statistics, lookup."""
 
 import builtins
+import math
 
 import jax.numpy as jnp
 
@@ -316,10 +317,8 @@ def view(x, dtype=None):
 
 def size(x):
     """Return the number of elements as a Python int (None where an axis is unknown)."""
-    total = 1
-    for length in x.shape if hasattr(x, "shape") else jnp.shape(tensor(x)):
-        total = None if total is None or length is None else total * length
-    return total
+    lengths = x.shape if hasattr(x, "shape") else jnp.shape(tensor(x))
+    return None if None in lengths else math.prod(lengths)
 
 
 def ndim(x):

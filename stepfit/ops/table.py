@@ -82,8 +82,9 @@ def same(signature, summary, target=None):
         The op, a function that also takes symbolic tensors.
     """
     name = signature.partition("(")[0]
-    parameters = ast.parse(f"def {signature}: pass").body[0].args
-    names = [p.arg for p in parameters.args + parameters.kwonlyargs]
+    (definition,) = ast.parse(f"def {signature}: pass").body
+    assert isinstance(definition, ast.FunctionDef)
+    names = [p.arg for p in definition.args.args]
     arrays = [n for n in names if n in _ARRAYS or n in _LISTS]
     converted = [f"{'tensors' if n in _LISTS else 'tensor'}({n})" for n in arrays]
     settings = [f"{n}={n}" for n in names if n not in arrays]

@@ -7,6 +7,7 @@ import numbers
 import jax.numpy as jnp
 
 from stepfit.core import errors
+from stepfit.core.scope import current_scope
 from stepfit.core.variable import Variable
 
 _ORDER = "(optimizer_variables, grads, trainable_variables)"
@@ -171,5 +172,11 @@ def stateless_arguments(optimizer, optimizer_variables, grads, trainable_variabl
 
 
 def _are(values, weights):
-    """Say whether `values` are the given Variables or the very arrays they hold."""
-    return all(x is v or x is v.peek() for x, v in zip(values, weights, strict=True))
+    """Say whether `values` are the given Variables or the very arrays they hold here."""
+    scope = current_scope()
+
+    def held(v):
+        inside = None if scope is None else scope.get_current_value(v)
+        return v.peek() if inside is None else inside
+
+    return all(x is v or x is held(v) for x, v in zip(values, weights, strict=True))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import stepfit
-from seeds.run_seed import Guide, small_mnist
+from tests.seeds.run_seed import Guide, small_mnist
 
 tf = pytest.importorskip("tensorflow")
 

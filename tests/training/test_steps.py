@@ -304,6 +304,12 @@ def swapped(self, state, data):
     return {}, (ov, ntv, tv, mv)
 
 
+def exchanged(self, state, data):
+    tv, ntv, ov, mv = state
+    self.optimizer.stateless_apply(ov, tv, [2 * v for v in tv])
+    return {}, state
+
+
 def twice(self, state, data):
     tv, ntv, ov, mv = state
     self.layers[1].kernel.assign(tv[0] * 2)
@@ -335,6 +341,11 @@ WRONG_STEPS = {
     ),
     "wrong order": (
         swapped, f"{CONTRACT}; element 0 'trainable' has 10 leaves, expected 4.",
+    ),
+    "gradients and weights exchanged": (
+        exchanged,
+        "Adam.stateless_apply grads: expected gradients, found the values of the trainable "
+        "variables; pass (optimizer_variables, grads, trainable_variables).",
     ),
     "updated twice": (
         twice,

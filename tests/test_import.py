@@ -1,0 +1,143 @@
+"""The package's own imports: no cycles, each room knows only those below it, and little to wait."""
+
+import ast
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+import stepfit
+
+ROOT = pathlib.Path(stepfit.__file__).parent
+
+
+def module_name(path):
+    parts = ("stepfit", *path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_name(p): p for p in ROOT.rglob("*.py")}
+
+
+def imported(name):
+    """Return the modules of the package that one imports, anywhere in its code."""
+    found = set()
+    for node in ast.walk(ast.parse(FILES[name].read_text())):
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative import in line {node.lineno}"
+            targets = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif (  # importlib.import_module("stepfit....")
+            isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "import_module"
+            and isinstance(node.args[0], ast.Constant)
+        ):  # fmt: skip
+            targets = [node.args[0].value]
+        else:
+            continue
+        for target in targets:
+            while target and target not in FILES:
+                target = target.rpartition(".")[0]
+            # The root only says where names live; what it loads is loaded when asked for.
+            found |= {target} - {"", "stepfit", name}
+    return found
+
+
+GRAPH = {name: imported(name) for name in FILES if name != "stepfit"}
+
+
+def test_no_module_reaches_itself():
+    state, stack = {}, []
+
+    def visit(name):
+        state[name] = "open"
+        stack.append(name)
+        for other in sorted(GRAPH.get(name, ())):
+            assert state.get(other) != "open", " -> ".join([*stack[stack.index(other):], other])
+            if other not in state:
+                visit(other)
+        stack.pop()
+        state[name] = "done"
+
+    for name in sorted(GRAPH):
+        if name not in state:
+            visit(name)
+
+
+LEAF = {"activations", "initializers", "regularizers", "constraints", "random"}
+LOW = {"core", "config", "dtype_policies"}
+MAY_KNOW = {  # room -> the other rooms it may import
+    "core": set(),
+    "ops": LOW,
+    **{room: LEAF | {"ops"} | LOW for room in LEAF},
+    "losses": LEAF | {"ops"} | LOW,
+    "metrics": LEAF | {"ops", "losses", "utils"} | LOW,
+    "optimizers": LEAF | {"ops"} | LOW,
+    "callbacks": {"utils"} | LOW,
+    "training": {"callbacks", "optimizers", "metrics", "losses", "ops", "utils"} | LEAF | LOW,
+    "layers": LEAF | {"ops"} | LOW,
+    "models": {"training", "layers", "ops"} | LEAF | LOW,
+    "datasets": {"utils"} | LOW,
+    "utils": {"random"} | LOW,
+    "saving": LOW,
+    "config": {"core"},
+    "dtype_policies": {"core"},
+}
+
+
+def room(name):
+    return name.split(".")[1]
+
+
+def test_each_room_knows_only_those_below_it():
+    rooms = {room(name) for name in GRAPH}
+    assert rooms <= set(MAY_KNOW), f"say what {sorted(rooms - set(MAY_KNOW))} may import"
+    wrong = [
+        f"{name} imports {other}"
+        for name, others in sorted(GRAPH.items())
+        for other in sorted(others)
+        if room(other) not in MAY_KNOW[room(name)] | {room(name)}
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def run(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          timeout=120, env={**os.environ, "PYTHONPATH": str(ROOT.parent)})  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+TIMED = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+
+
+def test_importing_costs_little_over_jax():
+    ratios = []
+    for _ in range(3):  # a noisy machine is given three attempts
+        times = {"jax": [], "jax, stepfit": []}
+        for _ in range(3):  # in turns, so that both meet the same noise
+            for what, found in times.items():
+                found.append(float(run(TIMED.format(what))))
+        jax_alone, both = (statistics.median(found) for found in times.values())
+        ratios.append(both / jax_alone)
+        if ratios[-1] < 1.3:
+            return
+    raise AssertionError(f"import stepfit costs {ratios} times import jax")
+
+
+def test_importing_loads_nothing_heavy():
+    loaded = run("import stepfit, sys; print(*{name.split('.')[0] for name in sys.modules})").split()
+    heavy = {"tensorflow", "torch", "keras", "matplotlib", "orbax", "rich", "optax", "h5py", "pandas"}
+    assert not heavy & set(loaded)
+
+
+def test_every_public_name_is_there():
+    code = "import stepfit; [getattr(stepfit, name) for name in stepfit.__all__]; print('fine')"
+    assert run(code).strip() == "fine"
+    try:
+        stepfit.layrs  # noqa: B018
+    except AttributeError as e:
+        assert str(e) == "module 'stepfit' has no attribute 'layrs'"
+    else:
+        raise AssertionError("a name that is not there was found")
