@@ -18,9 +18,9 @@ import matplotlib.pyplot as plt
 from rich.text import Text
 
 ROOT = pathlib.Path(__file__).parents[2]
-COLUMNS = 112
-COLOURS = {"green": "#7ec699", "white": "#6a7382", "bold": "#ffffff", "": "#c8d0dc"}
-DARK = "#1d232e"
+COLUMNS = 118
+PLAIN, BOLD, DARK = "#c8d0dc", "#ffffff", "#1d232e"
+COLOURS = {2: "#58c46f", 7: "#6a7382"}  # by the terminal's number: green, white
 
 
 def run_demo(folder):
@@ -49,8 +49,10 @@ def excerpt(lines, folder):
     plain = [line.plain for line in lines]
     epochs = [i for i, text in enumerate(plain) if re.fullmatch(r"Epoch \d+/\d+", text)]
     after = next(i for i, text in enumerate(plain) if text.startswith("Test accuracy"))
-    first, last = lines[epochs[0] : epochs[3]], lines[epochs[-2] : after]
+    first, last = lines[epochs[0] : epochs[2]], lines[epochs[-1] : after]
     rest = [Text(line.plain.replace(folder, "demo")) for line in lines[after:]]
+    while not rest[-1].plain:
+        rest.pop()
     return [Text("$ make demo"), *first, Text("..."), *last, *rest]
 
 
@@ -59,21 +61,19 @@ def draw_terminal(axis, lines):
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
     for row, line in enumerate(lines):
-        for start, end, style in pieces(line):
-            for column in range(start, end):
-                axis.text(column, row, line.plain[column], color=style, family="monospace",
-                          fontsize=8.2, va="center")  # fmt: skip
+        for column, (character, colour) in enumerate(zip(line.plain, colours(line))):
+            axis.text(column, row, character, color=colour, family="monospace", fontsize=7.8,
+                      va="center")  # fmt: skip
 
 
-def pieces(line):
-    """Yield (start, end, colour) for the parts of a line."""
-    colours = [COLOURS[""]] * len(line.plain)
+def colours(line):
+    """Return the colour of each character."""
+    found = [PLAIN] * len(line.plain)
     for span in line.spans:
-        style = span.style
-        name = "bold" if style.bold else style.color.name if style.color else ""
-        colours[span.start : span.end] = [COLOURS.get(name, COLOURS[""])] * (span.end - span.start)
-    for column, colour in enumerate(colours):
-        yield column, column + 1, colour
+        colour = span.style.color
+        name = COLOURS.get(colour.number, PLAIN) if colour else BOLD if span.style.bold else PLAIN
+        found[span.start : span.end] = [name] * (span.end - span.start)
+    return found
 
 
 def main():
@@ -81,16 +81,16 @@ def main():
         lines = excerpt(screen_lines(run_demo(folder)), folder)
         names = ("curves", "predictions", "gan_samples")
         images = [plt.imread(pathlib.Path(folder) / f"{name}.png") for name in names]
+    ratios = [image.shape[0] / image.shape[1] for image in images]
     width = 8.6
-    heights = [0.165 * len(lines), *(width * i.shape[0] / i.shape[1] for i in images)]
-    figure, axes = plt.subplots(
-        4, 1, figsize=(width, sum(heights) + 0.3), height_ratios=heights, layout="constrained"
-    )
-    draw_terminal(axes[0], lines)
-    for axis, image in zip(axes[1:], images):
-        axis.imshow(image, interpolation="antialiased")
-        axis.axis("off")
-    figure.savefig(pathlib.Path(__file__).parent / "run.png", dpi=130)
+    heights = [0.16 * len(lines), width * ratios[0], width / 2 * max(ratios[1:])]
+    figure = plt.figure(figsize=(width, sum(heights)), layout="constrained")
+    axes = figure.subplot_mosaic("TT\nCC\nPG", height_ratios=heights)
+    draw_terminal(axes["T"], lines)
+    for name, image in zip("CPG", images):
+        axes[name].imshow(image, interpolation="antialiased")
+        axes[name].axis("off")
+    figure.savefig(pathlib.Path(__file__).parent / "run.png", dpi=150)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ so theirs are kept beside them and forgotten when the tracer is.
 
 import weakref
 
-_of_tracers = {}  # id(tracer) -> (weak reference to it, mask)
+_of_tracers: dict = {}  # id(tracer) -> (weak reference to it, mask)
 
 
 def get_mask(x):

@@ -85,9 +85,12 @@ for _name, _function in {
     "floordiv": operator.floordiv, "mod": operator.mod, "pow": operator.pow,
     "matmul": operator.matmul, "and": operator.and_, "or": operator.or_, "xor": operator.xor,
 }.items():  # fmt: skip
-    _forward, _reflected = _operator(_function, {"sub": "subtract", "mul": "multiply"}.get(_name, _name))
+    _label = {"sub": "subtract", "mul": "multiply"}.get(_name, _name)
+    _forward, _reflected = _operator(_function, _label)
     setattr(symbolic.KerasTensor, f"__{_name}__", _forward)
     setattr(symbolic.KerasTensor, f"__r{_name}__", _reflected)
+
+
 def _is_value(x):
     kinds = (int, float, np.ndarray, np.generic, jax.Array, Variable)
     return isinstance(x, kinds) and not isinstance(x, bool)

@@ -102,9 +102,8 @@ class Catalogue:
                 return obj
             return obj.from_config(cfg) if hasattr(obj, "from_config") else obj(**cfg)
         if isinstance(identifier, type):
-            raise errors.bad_type(
-                where, f"{errors.with_article(self.kind)} instance", identifier, f"write {identifier.__name__}(...)"
-            )
+            expected = f"{errors.with_article(self.kind)} instance"
+            raise errors.bad_type(where, expected, identifier, f"write {identifier.__name__}(...)")
         if callable(identifier) or (self.base and isinstance(identifier, self.base)):
             return identifier
         kind = errors.with_article(self.kind)

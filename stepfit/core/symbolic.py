@@ -85,9 +85,7 @@ class KerasTensor:
 
 
 # JAX flattens what it is given, and is told there and then that a symbolic tensor is no array.
-jax.tree_util.register_pytree_node(
-    KerasTensor, KerasTensor._refuse, lambda aux, parts: aux
-)
+jax.tree_util.register_pytree_node(KerasTensor, KerasTensor._refuse, lambda aux, parts: aux)
 
 
 class Node:

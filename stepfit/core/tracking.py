@@ -11,7 +11,7 @@ from stepfit.core.variable import Variable
 class Tracked:
     """Marks classes whose attributes hold Variables or other `Tracked` objects."""
 
-    _untracked_names = frozenset({"_init_arguments"})  # attributes of a class that are references, not possessions
+    _untracked_names = frozenset({"_init_arguments"})  # attributes that refer and do not hold
 
     def _held(self):
         """Return the objects to look through: the values of the attributes, in order."""

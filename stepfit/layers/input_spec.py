@@ -65,9 +65,7 @@ class InputSpec:
                 )  # fmt: skip
         for axis, size in enumerate(self.shape or ()):
             if size is not None and shape[axis] not in (size, None):
-                raise errors.bad_value(
-                    f"{where} input", f"shape {self.shape}", f"shape {shape}"
-                )
+                raise errors.bad_value(f"{where} input", f"shape {self.shape}", f"shape {shape}")
 
 
 def check(spec, inputs, where):

@@ -9,6 +9,7 @@ recorded as a node of a graph. Subclasses give `build` and `call`; the rest live
 
 import contextlib
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -74,7 +75,7 @@ class Layer(Tracked, registry.Configurable):
             input_shape = (kwargs.pop("input_dim"),)
         if kwargs:
             known = ("activity_regularizer", "trainable", "dtype", "autocast", "name")
-            own = [p for p in registry.inspect.signature(type(self).__init__).parameters]
+            own = list(inspect.signature(type(self).__init__).parameters)
             known = [k for k in (*own, *known) if k not in ("self", "kwargs", "args")]
             raise errors.unknown_name(f"{cls}(...)", "argument", next(iter(kwargs)), known)
         self._input_shape_argument = None if input_shape is None else tuple(input_shape)
@@ -139,7 +140,7 @@ class Layer(Tracked, registry.Configurable):
 
         Args:
             shape: tuple of ints; default a scalar.
-            initializer: name, initializer or callable; default glorot_uniform for floats, else zeros.
+            initializer: name, initializer or callable; default glorot_uniform for floats, or zeros.
             dtype: default the policy's variable dtype.
             trainable: whether optimizers update it.
             autocast: whether `call` reads it in the compute dtype.
@@ -316,9 +317,7 @@ class Layer(Tracked, registry.Configurable):
     @property
     def losses(self):
         """Losses of the last call: `add_loss`, activity regularizers, and weight regularizers."""
-        found = LossList(
-            loss for layer in self._flatten_layers() for loss in layer._loss_list()
-        )
+        found = LossList(loss for layer in self._flatten_layers() for loss in layer._loss_list())
         for v in self.trainable_variables:
             if v.regularizer is not None:
                 with scopes.autocast(None):
@@ -397,8 +396,8 @@ class Layer(Tracked, registry.Configurable):
         self._check_ready()
         if not self.built:
             raise errors.StepfitValueError(
-                f"{self._where()} stateless_call: expected a built layer, found one whose variables "
-                "do not exist yet; call it on data or call build(input_shape) first."
+                f"{self._where()} stateless_call: expected a built layer, found one whose "
+                "variables do not exist yet; call it on data or call build(input_shape) first."
             )
         trainable, frozen = self.trainable_variables, self.non_trainable_variables
         pairs = pair_values(self._where() + " stateless_call", "trainable_variables", trainable,
@@ -465,21 +464,24 @@ class Layer(Tracked, registry.Configurable):
         if build is Layer.build:
             return  # variables come with the first run of `call`
         names = self._signature.build_names
-        if names and all(n.endswith("_shape") and n[:-6] in shapes for n in names) and not (
-            len(names) == 1 and names[0] == "input_shape"
+        if (
+            names
+            and all(n.endswith("_shape") and n[:-6] in shapes for n in names)
+            and not (len(names) == 1 and names[0] == "input_shape")
         ):
             self.build(**{n: shapes[n[:-6]] for n in names})
         elif names:
             if not shapes and self._signature.build_needs_shape and arguments.by_position():
                 name, value = arguments.by_position()[0]
-                raise errors.bad_type(f"{self._where()} call({name})", "an array", errors.describe(value))
+                where = f"{self._where()} call({name})"
+                raise errors.bad_type(where, "an array", errors.describe(value))
             self.build(next(iter(shapes.values()), None))
         else:
             self.build()
 
     def compute_output_spec(self, *args, **kwargs):
         """Return `KerasTensor`s for the outputs of a call on symbolic tensors."""
-        run = lambda *a, **k: self._run(a, k)  # noqa: E731
+        run = lambda *a, **k: self._run(a, k)
         return symbolic.infer(run, args, kwargs, self._where())
 
     def compute_output_shape(self, *args, **kwargs):

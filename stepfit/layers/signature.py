@@ -35,10 +35,9 @@ class CallSignature:
         self.init_names = None if opened else {p.name for p in init}
         self.takes_training = "training" in self.names
         self.takes_mask = "mask" in self.names
-        default = self.call.parameters.get("training")
-        self.training_default = (
-            default.default if default is not None and default.default is not default.empty else None
-        )
+        parameter = self.call.parameters.get("training")
+        default = None if parameter is None else parameter.default
+        self.training_default = None if default is inspect.Parameter.empty else default
 
     def bind(self, layer, args, kwargs):
         """Bind a call's arguments, or raise naming the layer and the argument."""

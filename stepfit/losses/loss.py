@@ -114,15 +114,10 @@ class LossFunctionWrapper(Loss):
 
     def call(self, y_true, y_pred):
         """Return `fn` of targets and predictions with equal ranks."""
-        true_leaves, structure = jax.tree.flatten(y_true)
-        pred_leaves, pred_structure = jax.tree.flatten(y_pred)
-        if structure == pred_structure:
-            pairs = [
-                squeeze_or_expand_to_same_rank(t, p)
-                for t, p in zip(true_leaves, pred_leaves, strict=True)
-            ]
-            y_true = structure.unflatten([t for t, _ in pairs])
-            y_pred = structure.unflatten([p for _, p in pairs])
+        outer, other = jax.tree.structure(y_true), jax.tree.structure(y_pred)
+        if outer == other:  # type: ignore[operator]
+            pairs = jax.tree.map(squeeze_or_expand_to_same_rank, y_true, y_pred)
+            y_true, y_pred = jax.tree.transpose(outer, jax.tree.structure((0, 0)), pairs)
         return self.fn(y_true, y_pred, **self._fn_kwargs)
 
 

@@ -93,7 +93,7 @@ class AUC(Metric):
 
     def build(self, y_pred_shape):
         """Make the four counts; with `multi_label` for each entry of the last axis."""
-        shape = (self.num_thresholds,)
+        shape: tuple = (self.num_thresholds,)
         if self.multi_label:
             if len(y_pred_shape) != 2:
                 raise errors.bad_value(
@@ -141,18 +141,20 @@ class AUC(Metric):
             pieces = _interpolated_precision_recall(tp, fp, fn)
         else:
             x, y = _CURVE_POINTS[self.curve](tp, fp, tn, fn)
-            join = {
-                "interpolation": lambda a, b: (a + b) / 2,
-                "majoring": jnp.maximum,
-                "minoring": jnp.minimum,
-            }[self.summation_method]
-            pieces = (x[:-1] - x[1:]) * join(y[:-1], y[1:])
+            pieces = (x[:-1] - x[1:]) * _HEIGHTS[self.summation_method](y[:-1], y[1:])
         area = jnp.sum(pieces, axis=0)
         if not self.multi_label:
             return area
         if self.label_weights is None:
             return jnp.mean(area)
         return divide_no_nan(jnp.sum(area * self.label_weights), jnp.sum(self.label_weights))
+
+
+def _middle(a, b):
+    return (a + b) / 2
+
+
+_HEIGHTS: dict = {"interpolation": _middle, "majoring": jnp.maximum, "minoring": jnp.minimum}
 
 
 def _roc(tp, fp, tn, fn):

@@ -13,7 +13,7 @@ _NAMES = ("true_positives", "false_positives", "true_negatives", "false_negative
 class _Counts(Metric):
     """Keeps those of the four counts that a subclass lists in `_kept`."""
 
-    _kept = _NAMES
+    _kept: tuple[str, ...] = _NAMES
     top_k = class_id = None
 
     def _make(self, thresholds):
@@ -44,7 +44,7 @@ class _Counts(Metric):
 class _OneCount(_Counts):
     """One of the four counts, kept in `accumulator`."""
 
-    _counted = None
+    _counted: str
 
     def __init__(self, thresholds=None, name=None, dtype=None):
         super().__init__(name=name, dtype=dtype)
@@ -173,7 +173,9 @@ class _BestUnder(_Counts):
     """The best of one rate at the thresholds where another is at least `value`."""
 
     _direction = "up"
-    _argument = _limited = _best = None  # name of `value`; which rate has the limit; which is best
+    _argument: str  # the constructor's name for `value`
+    _limited: str  # the rate that has the limit
+    _best: str  # the rate to make large
 
     def __init__(self, value, num_thresholds, class_id, name, dtype):
         super().__init__(name=name, dtype=dtype)

@@ -109,7 +109,7 @@ def count(
 
 
 def _by_comparison(yes, no, y_pred, thresholds):
-    above = y_pred > jnp.asarray(thresholds, y_pred.dtype)[:, None, None]
+    above = y_pred[None] > jnp.asarray(thresholds, y_pred.dtype)[:, None, None]
     yes, no = yes[None], no[None]
     tp, fp = (jnp.sum(jnp.where(above, w, 0), axis=1) for w in (yes, no))
     fn, tn = (jnp.sum(jnp.where(above, 0, w), axis=1) for w in (yes, no))

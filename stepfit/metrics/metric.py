@@ -18,6 +18,8 @@ from stepfit.core.scope import Scope
 from stepfit.core.tracking import Tracked, children
 from stepfit.core.variable import Variable
 
+INITIAL = "_initial_value"  # the attribute of a Variable that `reset_state` goes back to
+
 
 class Metric(registry.Configurable, Tracked):
     """Base of metrics: subclasses give `__init__`, `update_state` and `result`.
@@ -47,12 +49,12 @@ class Metric(registry.Configurable, Tracked):
     """
 
     _untracked_names = frozenset({"_init_arguments"})
-    _direction = None  # "up" or "down": what callbacks take for better under mode="auto"
+    _direction: str | None = None  # "up" or "down": which is better, for callbacks
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if "result" in vars(cls):
-            cls.result = _with_values(cls.result)
+            setattr(cls, "result", _with_values(cls.result))  # noqa: B010
 
     def __init__(self, dtype=None, name=None):
         self.name = name or naming.auto_name(type(self).__name__)
@@ -100,7 +102,7 @@ class Metric(registry.Configurable, Tracked):
                 name=name,
             )
         self._variables.append(variable)
-        variable._initial = np.array(variable.peek())
+        setattr(variable, INITIAL, np.array(variable.peek()))
         return variable
 
     def add_weight(self, shape=(), initializer=None, dtype=None, name=None):
@@ -129,7 +131,7 @@ class Metric(registry.Configurable, Tracked):
     def reset_state(self):
         """Give every Variable the value it had at the start."""
         for variable in self.variables:
-            initial = getattr(variable, "_initial", None)
+            initial = getattr(variable, INITIAL, None)
             variable.assign(np.zeros(variable.shape) if initial is None else initial)
 
     def merge_state(self, metrics):

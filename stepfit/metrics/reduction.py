@@ -141,7 +141,7 @@ class MeanMetricWrapper(Mean):
         if type(self)._direction is None and fn in registry.catalogue("loss").entries.values():
             self._direction = "down"
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true, y_pred, sample_weight=None):  # type: ignore[override]
         """Add a batch.
 
         Args:

@@ -45,7 +45,7 @@ class RootMeanSquaredError(Mean):
     def __init__(self, name="root_mean_squared_error", dtype=None):
         super().__init__(name, dtype)
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true, y_pred, sample_weight=None):  # type: ignore[override]
         """Add a batch of targets and predictions of one shape."""
         y_true, y_pred = pair(self._where, y_true, y_pred)
         error = y_pred.astype(self.dtype) - y_true.astype(self.dtype)

@@ -213,4 +213,3 @@ def _take_tensors(args, kwargs, cls):
     if given:
         raise errors.bad_type(f"{cls}(...)", "(inputs, outputs, name)", f"{len(args)} arguments")
     return inputs, outputs, kwargs
-

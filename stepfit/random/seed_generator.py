@@ -128,4 +128,5 @@ def draw_key(seed):
         return jax.random.PRNGKey(int(seed) % 2**32)
     if isinstance(seed, jax.Array) or (isinstance(seed, np.ndarray) and seed.shape == (2,)):
         return seed
-    raise errors.bad_type("seed", "None, an int, a SeedGenerator or a JAX key", errors.describe(seed))
+    expected = "None, an int, a SeedGenerator or a JAX key"
+    raise errors.bad_type("seed", expected, errors.describe(seed))

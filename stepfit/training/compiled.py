@@ -2,12 +2,13 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from stepfit import losses as losses_module
 from stepfit import metrics as metrics_module
 from stepfit.core import errors
 from stepfit.core import scope as scopes
-from stepfit.training.outputs import check_keys, outputs_of
+from stepfit.training.outputs import check_keys, check_structure, only_entry, outputs_of
 
 
 class CompiledLoss:
@@ -22,6 +23,7 @@ class CompiledLoss:
     def __init__(self, loss, loss_weights=None, output_names=None):
         self.given, self.weights, self.output_names = loss, loss_weights, output_names
         _validate(loss, "loss", _check_loss)
+        self._shapes = ()
         self.terms = None  # list of (Output, loss function, weight)
 
     def build(self, y_true, y_pred):
@@ -32,7 +34,7 @@ class CompiledLoss:
             check_keys(loss, outputs, "compile(loss)")
             loss = loss[0]
         if isinstance(loss, dict) and len(outputs) == 1 and not outputs[0].path:
-            loss = self._only(loss)
+            loss = only_entry(loss, self.output_names, "compile(loss)")
         elif isinstance(loss, (dict, list, tuple)):
             check_keys(loss, outputs, "compile(loss)")
         weights = self.weights
@@ -40,24 +42,29 @@ class CompiledLoss:
             weights = next(iter(weights.values())) if isinstance(weights, dict) else weights[0]
         elif isinstance(weights, (list, tuple, dict)):
             check_keys(weights, outputs, "compile(loss_weights)")
-        self.terms = []
+        if y_true is not None and outputs[0].path:
+            check_structure(y_true, outputs, "y")
+        terms = []
         for output in outputs:
             one = output.pick(loss, "compile(loss)", broadcast=True)
             weight = output.pick(weights, "compile(loss_weights)", broadcast=True)
             if one is not None:
                 target = _unwrap(output.pick(y_true, "y"), output)
                 fn = losses_module.resolve(one, _shape(target), _shape(output.select(y_pred)))
-                self.terms.append((output, fn, None if weight is None else float(weight)))
+                terms.append((output, fn, _number(weight)))
         if isinstance(loss, dict) and isinstance(y_pred, dict):
             given = list(loss)
-            self.terms.sort(key=lambda term: given.index(term[0].path[0][1]))
+            terms.sort(key=lambda term: given.index(term[0].path[0][1]))
+        self.terms = terms
+        self._shapes = [_shape(output.select(y_pred)) for output, _, _ in terms]
 
-    def _only(self, loss):
-        names = self.output_names or []
-        if len(loss) != 1 or (names and next(iter(loss)) not in names):
-            known = names or ["(the one output)"]
-            raise errors.unknown_name("compile(loss)", "model output", next(iter(loss)), known)
-        return next(iter(loss.values()))
+    def check_labels(self, y, where="y"):
+        """Raise where targets in memory cannot be labels for the losses (after `build`)."""
+        for (output, fn, _), shape in zip(self.terms or (), self._shapes, strict=True):
+            target = _unwrap(output.pick(y, where), output)
+            if isinstance(target, (np.ndarray, jax.Array)):
+                name = f"{where}[{output.path[0][1]!r}]" if output.path else where
+                losses_module.check_labels(fn, target, shape, name)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         """Return the total loss, a scalar."""
@@ -200,9 +207,7 @@ class CompiledMetrics:
             check_keys(value, outputs, where)
             value = output.pick(value, where, broadcast=True)
         elif isinstance(value, dict):
-            if len(value) != 1:
-                check_keys(value, outputs, where)
-            value = next(iter(value.values()))
+            value = only_entry(value, self.output_names, where)
         value = value if isinstance(value, (list, tuple)) else [value]
         flat = [m for v in value for m in (v if isinstance(v, (list, tuple)) else [v])]
         target = _unwrap(output.pick(y_true, "y"), output)
@@ -245,6 +250,14 @@ _BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 def _check_loss(identifier):
     if not (isinstance(identifier, str) and identifier.lower() in _BY_SHAPE[2:]):
         losses_module.get(identifier)
+
+
+def _number(weight):
+    if weight is None:
+        return None
+    if isinstance(weight, (bool, str)) or jnp.ndim(weight):
+        raise errors.bad_type("compile(loss_weights)", "a number per output", weight)
+    return float(weight)
 
 
 def _shape(array):

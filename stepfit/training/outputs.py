@@ -108,3 +108,25 @@ def check_keys(tree, outputs, where, check_length=True):
         top = len({o.path[0][0] for o in outputs if o.path}) or 1
         if len(tree) != top:
             raise errors.bad_value(where, f"{top} entries, one per output", f"{len(tree)}")
+
+
+def check_structure(y, outputs, where):
+    """Raise where targets have elements or keys that no output has."""
+    if isinstance(y, dict):
+        check_keys(y, outputs, where)
+    top = len({o.path[0][0] for o in outputs})
+    if isinstance(y, (list, tuple)) and len(y) > top:
+        raise errors.bad_value(where, f"{top} elements, one per output", f"{len(y)}")
+
+
+def only_entry(tree, names, where):
+    """Return the one entry of a dict given for the only output, if it has that output's name."""
+    known = names or ["output"]
+    key = next(iter(tree), None)
+    if len(tree) != 1:
+        raise errors.bad_value(
+            where, f"one entry, for the output {known[0]!r}", f"the keys {list(tree)}"
+        )
+    if names and key not in names:
+        raise errors.unknown_name(where, "model output", key, names)
+    return tree[key]

@@ -9,7 +9,6 @@ step returns new values for it, and every Variable reads its value there.
 import jax
 import numpy as np
 
-from stepfit import losses as losses_module
 from stepfit.callbacks import CallbackList
 from stepfit.core import errors
 from stepfit.core import scope as scopes
@@ -20,6 +19,8 @@ from stepfit.training.data.class_weight import weigh_batch
 from stepfit.training.engine import LazyLogs, Runner, to_floats
 from stepfit.training.interrupts import SafeInterrupts
 from stepfit.utils import unpack_x_y_sample_weight
+
+_MOST_LABELS = 1 << 26  # bytes of labels that are looked at before training
 
 
 class Trainer(Compilation):
@@ -44,7 +45,7 @@ class Trainer(Compilation):
                 f"{self._where()}: expected a compiled model, found one that is not; call "
                 "compile(optimizer=..., loss=...) first."
             )
-        self._build_from_batch(batch, required=default)
+        self._build_from_batch(batch, required=default, needs_targets=kind != "predict")
         if kind == "train" and self._compiled and default:
             if not self.trainable_variables:
                 raise errors.bad_value(
@@ -56,9 +57,11 @@ class Trainer(Compilation):
         if kind == "train" and self._optimizer is not None and not self._optimizer.built:
             if self.trainable_variables:
                 self._optimizer.build(self.trainable_variables)
+        elif kind == "train" and self._optimizer is not None and default:
+            self._check_optimizer()
         self._runner(kind).prepare(batch)
 
-    def _build_from_batch(self, batch, required):
+    def _build_from_batch(self, batch, required, needs_targets):
         """Trace the forward pass, to make variables and to match losses and metrics to outputs."""
         loss, metrics = self._compiled_loss, self._compiled_metrics
         unmatched = (loss is not None and loss.terms is None) or (
@@ -79,15 +82,35 @@ class Trainer(Compilation):
             return  # an own step may feed `call` with something else than the batch
         if loss is not None and y is not None:
             loss.build(y, y_pred)
-            self._check_labels(y, y_pred)
         if metrics is not None and (y is not None or not _any_given(metrics)):
             metrics.build(y, y_pred)
+        elif metrics is not None and required and needs_targets:
+            raise errors.bad_value(
+                "y", "targets, because compile() was given metrics", "None", "pass y"
+            )
 
-    def _check_labels(self, y, y_pred):
-        for output, fn, _ in self._compiled_loss.terms:
-            target = output.pick(y, "y")
-            if isinstance(target, (np.ndarray, jax.Array)):
-                losses_module.check_labels(fn, target, tuple(output.select(y_pred).shape))
+    def _check_labels(self, source, where="y"):
+        """Look at labels in memory, all of them unless they are many, else at the first batch."""
+        if self._compiled_loss is None or not self._compiled_loss.terms:
+            return
+        for data in (getattr(source, "data", None), source.peek()):
+            y = unpack_x_y_sample_weight(data)[1] if isinstance(data, (tuple, list)) else None
+            size = sum(getattr(leaf, "nbytes", 0) for leaf in jax.tree.leaves(y))
+            if y is not None and size <= _MOST_LABELS:
+                self._compiled_loss.check_labels(y, where)
+                return
+
+    def _check_optimizer(self):
+        """Raise where there are trainable variables that came after the optimizer was built."""
+        optimizer = getattr(self._optimizer, "inner_optimizer", self._optimizer)
+        known = {id(v) for v in optimizer._trainable_variables}
+        new = [v.path for v in self.trainable_variables if id(v) not in known]
+        if new and len(new) < len(self.trainable_variables):
+            raise errors.bad_value(
+                f"{self._where()} fit", "the trainable variables that the optimizer was built for",
+                f"{len(new)} more, such as {new[0]!r}",
+                "after unfreezing or adding layers call compile() again, with a new optimizer",
+            )  # fmt: skip
 
     # -- fit, evaluate, predict --------------------------------------------------------------------
 
@@ -160,9 +183,11 @@ class Trainer(Compilation):
         if validation is not None and validation_freq != 1:  # epochs in which no val_... is due
             callbacks.set_params({**callbacks.params, "validation_freq": validation_freq})
         self._ready("train", source.peek())
+        self._check_labels(source)
         if validation is not None:
             with arguments.naming("validation_data"):
                 self._ready("test", validation.peek())
+            self._check_labels(validation, "validation_data[1]")
 
         self.stop_training = False
         logs = {}
@@ -218,6 +243,7 @@ class Trainer(Compilation):
         source = make_source(x, y, sample_weight, batch_size=batch_size, steps=steps,
                              steps_argument="steps")  # fmt: skip
         self._ready("test", source.peek())
+        self._check_labels(source)
         callbacks = self._callback_list(callbacks, verbose, 1, source)
         with SafeInterrupts() as interrupts:
             results = self._evaluate(source, callbacks, interrupts)

@@ -113,7 +113,10 @@ def nested(package):
     return package.Model(x, package.layers.Dense(1, name="last")(inner(x)), name="outer")
 
 
-@pytest.mark.parametrize("make", [by_call, functional, sequential, sequential_with_input, built, nested])
+WAYS = [by_call, functional, sequential, sequential_with_input, built, nested]
+
+
+@pytest.mark.parametrize("make", WAYS)
 def test_paths_of_weights_are_keras(make):
     assert [v.path for v in make(stepfit).weights] == [v.path for v in make(keras).weights]
 

@@ -120,7 +120,7 @@ def test_a_seed_generator_in_a_compiled_step():
 
 def test_a_seed_generator_in_jit_without_a_scope():
     generator = random.SeedGenerator(1)
-    with pytest.raises(ValueError, match="Variable 'seed_generator/seed_generator_state': a traced"):
+    with pytest.raises(ValueError, match="'seed_generator/seed_generator_state': a traced"):
         jax.jit(lambda x: x + random.normal((2,), seed=generator))(1.0)
     assert generator.state.value.tolist() == [1, 0]
 

@@ -1,4 +1,4 @@
-"""Symbolic tensors and `@op`: the same function on arrays, and on tensors that are not there yet."""
+"""Symbolic tensors and `@op`: functions on arrays, and on tensors that are not there yet."""
 
 import operator
 
@@ -20,7 +20,7 @@ def run(inputs, outputs, *arrays):
     return stepfit.Model(inputs, outputs)(list(arrays) if len(arrays) > 1 else arrays[0])
 
 
-# -- operators ----------------------------------------------------------------------------------------
+# -- operators -----------------------------------------------------------------------------------
 
 BINARY = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv,
@@ -84,7 +84,7 @@ def test_symbolic_tensors_are_found_in_lists():
     assert [x, y].index(y) == 1 and y in (None, "text", x, y) and len({x, y, x}) == 2
 
 
-# -- shapes ---------------------------------------------------------------------------------------------
+# -- shapes --------------------------------------------------------------------------------------
 
 SHAPES = [
     (lambda x: ops.reshape(x, (-1, 24)), (4, 6), (None, 24)),
@@ -134,7 +134,7 @@ def test_dtypes_follow():
     assert ops.cast(x, "float16").dtype == "float16"
 
 
-# -- @op --------------------------------------------------------------------------------------------------
+# -- @op -----------------------------------------------------------------------------------------
 
 
 @stepfit.op
@@ -173,7 +173,8 @@ def test_none_among_the_outputs():
 
 def test_ops_are_named_after_their_functions():
     x = Input((3,))
-    names = [t.node.operation.name for t in (spread(x)["sum"], spread(x)["sum"], ops.relu(x), x + 1)]
+    made = spread(x)["sum"], spread(x)["sum"], ops.relu(x), x + 1
+    names = [t.node.operation.name for t in made]
     assert names == ["spread", "spread_1", "relu", "add"]
     named = stepfit.op(lambda x: x, name="mine")(x)
     assert named.node.operation.name == "mine"
@@ -202,7 +203,7 @@ def test_variables_given_to_an_op_belong_to_the_model():
     assert not value.any() and model(DATA)[0].tolist() == [2, 6, 12]
 
 
-# -- what cannot be done ----------------------------------------------------------------------------------
+# -- what cannot be done -------------------------------------------------------------------------
 
 NO_VALUE = (
     "KerasTensor 'x': expected an array, found a symbolic tensor, which has no value yet; use "
@@ -271,7 +272,8 @@ def test_structure_must_not_depend_on_the_batch(fn):
     refused(
         lambda: stepfit.op(fn, name="odd")(Input((3,))), ValueError,
         "operation 'odd': expected outputs whose rank and structure do not depend on the batch "
-        "size, found outputs that differ between two batch sizes; return the same structure always.",
+        "size, found outputs that differ between two batch sizes; return the same structure "
+        "always.",
     )  # fmt: skip
 
 

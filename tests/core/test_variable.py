@@ -95,7 +95,7 @@ def test_repr():
     assert "Tracer" in shown[0] and "2." not in shown[0]
 
 
-# -- writing --------------------------------------------------------------------------------------
+# -- writing -------------------------------------------------------------------------------------
 
 
 def test_assignment_returns_the_variable_and_casts():
@@ -186,7 +186,7 @@ def test_refused_word_for_word(make, kind, text):
     refused(make, kind, text)
 
 
-# -- behaving like an array -------------------------------------------------------------------------
+# -- behaving like an array ----------------------------------------------------------------------
 
 BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow"]
 COMPARE = ["eq", "ne", "lt", "le", "gt", "ge"]
@@ -255,7 +255,7 @@ def test_a_bound_array_stays_what_it_was():
     assert isinstance(v, jax.Array)  # `+=` makes an array; assign_add changes the Variable
 
 
-# -- at JAX's boundaries ------------------------------------------------------------------------------
+# -- at JAX's boundaries -------------------------------------------------------------------------
 
 FUNCTIONS = [
     jnp.sum, jnp.sin, jnp.exp, jnp.mean, jnp.sort, jnp.asarray, jnp.array,
@@ -342,7 +342,7 @@ def test_making_one_inside_a_trace(inside):
     assert np.all(np.isfinite(made[0].numpy())) and made[0].numpy().any()
 
 
-# -- copies -------------------------------------------------------------------------------------------
+# -- copies --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda v: pickle.loads(pickle.dumps(v))])

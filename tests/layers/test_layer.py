@@ -1,8 +1,8 @@
 """Layer: what every layer can do, whatever its maths."""
 
-import keras as oracle
 import jax
 import jax.numpy as jnp
+import keras as oracle
 import numpy as np
 import pytest
 
@@ -48,7 +48,7 @@ class Tower(layers.Layer):
         return self.table["last"](self.chain[1][0](x))
 
 
-# -- building -------------------------------------------------------------------------------------------
+# -- building ------------------------------------------------------------------------------------
 
 
 def test_built_on_the_first_call_and_once():
@@ -206,7 +206,7 @@ def test_a_sublayer_made_in_call_is_refused():
     assert len(kept.weights) == 2
 
 
-# -- variables --------------------------------------------------------------------------------------------
+# -- variables -----------------------------------------------------------------------------------
 
 
 def tower(package):
@@ -309,7 +309,7 @@ def test_regularizers_and_constraints_are_the_variables():
     assert layer.bias.regularizer is None
 
 
-# -- losses -----------------------------------------------------------------------------------------------
+# -- losses --------------------------------------------------------------------------------------
 
 
 class Costly(Linear):
@@ -407,7 +407,7 @@ def test_stateless_call_checks_the_state(arguments, text):
     refused(lambda: layer.stateless_call(*arguments, X), ValueError, text)
 
 
-# -- training, masks, randomness ----------------------------------------------------------------------------
+# -- training, masks, randomness -----------------------------------------------------------------
 
 
 class Tells(layers.Layer):
@@ -546,7 +546,7 @@ def test_layers_inside_jit():
     np.testing.assert_allclose(grad, np.full((2, 3), 2))
 
 
-# -- arguments ----------------------------------------------------------------------------------------------
+# -- arguments -----------------------------------------------------------------------------------
 
 
 def test_inputs_are_converted():
@@ -719,10 +719,13 @@ def test_the_last_axis_is_as_built():
 @pytest.mark.parametrize(
     ("spec", "shape", "text"),
     [
-        ({"ndim": 2}, (1, 2, 3), "Spec 'spec' input: expected 2 axes, found 3 axes, shape (1, 2, 3)."),
-        ({"max_ndim": 1}, (1, 2), "Spec 'spec' input: expected at most 1 axes, found 2 axes, shape (1, 2)."),
-        ({"shape": (None, 3)}, (1, 2), "Spec 'spec' input: expected shape (None, 3), found shape (1, 2)."),
-        ({"axes": {1: 3}}, (1, 2), "Spec 'spec' input axis 1: expected size 3 (as built), found size 2, shape (1, 2)."),
+        ({"ndim": 2}, (1, 2, 3), "input: expected 2 axes, found 3 axes, shape (1, 2, 3)."),
+        ({"max_ndim": 1}, (1, 2), "input: expected at most 1 axes, found 2 axes, shape (1, 2)."),
+        ({"shape": (None, 3)}, (1, 2), "input: expected shape (None, 3), found shape (1, 2)."),
+        (
+            {"axes": {1: 3}}, (1, 2),
+            "input axis 1: expected size 3 (as built), found size 2, shape (1, 2).",
+        ),
     ],
 )  # fmt: skip
 def test_input_spec(spec, shape, text):
@@ -732,4 +735,4 @@ def test_input_spec(spec, shape, text):
 
     layer = Spec()
     layer.input_spec = layers.InputSpec(**spec)
-    refused(lambda: layer(np.ones(shape)), ValueError, text)
+    refused(lambda: layer(np.ones(shape)), ValueError, f"Spec 'spec' {text}")

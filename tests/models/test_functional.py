@@ -16,7 +16,7 @@ def data(*shape):
     return RNG.normal(size=shape).astype("float32")
 
 
-# -- the same graphs in both, one row each ------------------------------------------------------------------
+# -- the same graphs in both, one row each -------------------------------------------------------
 
 
 def chain(k):
@@ -73,8 +73,8 @@ def operations(k):
     h = k.ops.relu(x * 2.0 - y) + 1.0 / (1.0 + k.ops.exp(-x))
     h = k.ops.concatenate([h, k.layers.Dense(3, name="d")(y)], axis=-1)
     parts = k.ops.split(h, [3], axis=-1)
-    return k.Model([x, y], [parts[0], k.ops.sum(parts[1], axis=-1), h[:, :2]]), [data(2, 4),
-                                                                                data(2, 4)]  # fmt: skip
+    outputs = [parts[0], k.ops.sum(parts[1], axis=-1), h[:, :2]]
+    return k.Model([x, y], outputs), [data(2, 4), data(2, 4)]
 
 
 def in_the_middle(k):
@@ -120,7 +120,7 @@ def test_graphs_are_keras(make):
                  ours(inputs))  # fmt: skip
 
 
-# -- calling ------------------------------------------------------------------------------------------------
+# -- calling -------------------------------------------------------------------------------------
 
 
 def two_inputs():
@@ -163,8 +163,8 @@ def test_inputs_are_cast_to_the_graphs_dtypes():
     [
         (
             lambda: {"a": data(2, 4), "bb": data(2, 3)},
-            "Functional 'm' inputs: expected the keys ['a', 'b'], found ['a', 'bb']; 'b' is missing "
-            "(did you mean it by 'bb'?).",
+            "Functional 'm' inputs: expected the keys ['a', 'b'], found ['a', 'bb']; 'b' is "
+            "missing (did you mean it by 'bb'?).",
         ),
         (
             lambda: {"a": data(2, 4)},
@@ -258,7 +258,7 @@ def test_wrong_graphs_word_for_word(make, kind, text):
     refused(make, kind, text)
 
 
-# -- structure ----------------------------------------------------------------------------------------------
+# -- structure -----------------------------------------------------------------------------------
 
 
 def test_what_a_functional_model_knows_of_itself():
@@ -361,7 +361,7 @@ def test_losses_of_a_graph():
     assert sorted(float(v) for v in losses) == pytest.approx([0.06, 9.0])
 
 
-# -- subclasses with a graph --------------------------------------------------------------------------------
+# -- subclasses with a graph ---------------------------------------------------------------------
 
 
 class Extended(stepfit.Model):

@@ -51,7 +51,8 @@ def test_models_are_keras(make):
     ours, theirs = make(stepfit), make(oracle)
     assert [layer.name for layer in ours.layers] == [layer.name for layer in theirs.layers]
     assert [v.shape for v in ours.weights] == [v.shape for v in theirs.weights]
-    assert [v.path for v in ours.trainable_variables] == [v.path for v in theirs.trainable_variables]
+    paths, theirs_paths = ([v.path for v in m.trainable_variables] for m in (ours, theirs))
+    assert paths == theirs_paths
     assert ours.count_params() == theirs.count_params() and ours.built
     assert ours.output_shape[1:] == theirs.output_shape[1:] == (2,)
     ours.set_weights([np.asarray(w) for w in theirs.get_weights()])
@@ -174,8 +175,8 @@ def test_integers_go_in():
         ),
         (
             lambda: with_input(stepfit)(np.ones((2, 5))), ValueError,
-            "Sequential 's' input 'input_layer': expected shape (None, 4), found shape (2, 5); axis "
-            "1 differs.",
+            "Sequential 's' input 'input_layer': expected shape (None, 4), found shape (2, 5); "
+            "axis 1 differs.",
         ),
         (
             lambda: stepfit.Sequential([layers.ReLU()]).input_shape, AttributeError,

@@ -16,7 +16,8 @@ def classifier(k):
         def __init__(self, units=3, **kwargs):
             super().__init__(**kwargs)
             self.hidden = k.layers.Dense(units, name="hidden")
-            self.blocks = [k.layers.Dense(2, name="block"), k.layers.BatchNormalization(name="norm")]
+            norm = k.layers.BatchNormalization(name="norm")
+            self.blocks = [k.layers.Dense(2, name="block"), norm]
             self.drop = k.layers.Dropout(0.5)
 
         def call(self, x, training=None):
@@ -91,7 +92,8 @@ def test_a_build_of_the_users_own():
     by_call(X)
     by_hand.build((None, 4))
     for model in (by_call, by_hand):
-        assert [v.path for v in model.weights] == ["own/scale", "own/dense/kernel", "own/dense/bias"]
+        paths = [v.path for v in model.weights]
+        assert paths == ["own/scale", "own/dense/kernel", "own/dense/bias"]
 
 
 def test_several_inputs():
@@ -165,8 +167,8 @@ class NoCall(stepfit.Model):
     [
         (
             lambda: NoCall()(X), RuntimeError,
-            "NoCall 'no_call': expected a `call` method or (inputs, outputs), found neither; define "
-            "`def call(self, inputs): ...`.",
+            "NoCall 'no_call': expected a `call` method or (inputs, outputs), found neither; "
+            "define `def call(self, inputs): ...`.",
         ),
         (
             lambda: classifier(stepfit)(name="m").output_shape, AttributeError,
