@@ -11,7 +11,9 @@ from stepfit.training.data import make_source
 
 def count(value, argument, least):
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise errors.bad_type(argument, f"an int of at least {least}", value)
+        raise errors.bad_type(
+            argument, f"an int of at least {least}", errors.describe(value)
+        )
     if value < least:
         raise errors.bad_value(argument, f"an int of at least {least}", str(value))
     return int(value)

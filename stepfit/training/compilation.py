@@ -82,6 +82,10 @@ class Compilation:
             raise errors.bad_value(
                 "compile(steps_per_execution)", "a positive int", str(steps_per_execution)
             )
+        if not (isinstance(jit_compile, bool) or jit_compile in ("auto", None)):
+            raise errors.bad_value(
+                "compile(jit_compile)", "True, False or 'auto'", errors.describe(jit_compile)
+            )
         given = optimizer
         if not (isinstance(optimizer, str) and optimizer == _DEFAULT_OPTIMIZER):
             optimizer = optimizers_module.get(optimizer)

@@ -256,7 +256,8 @@ def _number(weight):
     if weight is None:
         return None
     if isinstance(weight, (bool, str)) or jnp.ndim(weight):
-        raise errors.bad_type("compile(loss_weights)", "a number per output", weight)
+        raise errors.bad_type("compile(loss_weights)", "a number per output",
+                              errors.describe(weight))  # fmt: skip
     return float(weight)
 
 

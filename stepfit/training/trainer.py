@@ -76,15 +76,15 @@ class Trainer(Compilation):
         try:
             x, y, _ = unpack_x_y_sample_weight(batch)
             y_pred = _abstractly(lambda v: default_steps.forward(self, v, training=False), x)
+            if loss is not None and y is not None:
+                loss.build(y, y_pred)
+            if metrics is not None and (y is not None or not _any_given(metrics)):
+                metrics.build(y, y_pred)
         except Exception:
             if required:
                 raise
-            return  # an own step may feed `call` with something else than the batch
-        if loss is not None and y is not None:
-            loss.build(y, y_pred)
-        if metrics is not None and (y is not None or not _any_given(metrics)):
-            metrics.build(y, y_pred)
-        elif metrics is not None and required and needs_targets:
+            return  # an own step may feed `call` and its losses with something else than the batch
+        if metrics is not None and metrics.metrics is None and required and needs_targets:
             raise errors.bad_value(
                 "y", "targets, because compile() was given metrics", "None", "pass y"
             )
@@ -344,6 +344,8 @@ class Trainer(Compilation):
         if class_weight is not None:
             data = weigh_batch(data, class_weight, "x", 0)
         self._ready(kind, data)
+        if self._compiled_loss is not None and self._compiled_loss.terms:
+            self._compiled_loss.check_labels(unpack_x_y_sample_weight(data)[1])
         self.reset_metrics()
         with SafeInterrupts():
             logs = to_floats(self._runner(kind).run(data))

@@ -41,7 +41,8 @@ def built(k):
 def nested(k):
     inner = k.Sequential([k.layers.Dense(3, name="a"), k.layers.BatchNormalization(name="n")],
                          name="inner")  # fmt: skip
-    model = k.Sequential([inner, k.layers.Dropout(0.5, name="d"), k.layers.Dense(2, name="b")])
+    rest = [k.layers.Dropout(0.5, name="d"), k.layers.Dense(2, name="b")]
+    model = k.Sequential([inner, *rest], name="s")
     model(X)
     return model
 

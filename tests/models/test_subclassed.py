@@ -18,7 +18,7 @@ def classifier(k):
             self.hidden = k.layers.Dense(units, name="hidden")
             norm = k.layers.BatchNormalization(name="norm")
             self.blocks = [k.layers.Dense(2, name="block"), norm]
-            self.drop = k.layers.Dropout(0.5)
+            self.drop = k.layers.Dropout(0.5, name="drop")
 
         def call(self, x, training=None):
             x = self.drop(self.hidden(x), training=training)

@@ -1,4 +1,4 @@
-"""`compile`, `fit`, `evaluate`, `predict` and the calls on batches against real Keras, row by row."""
+"""`fit`, `evaluate`, `predict` and the calls on batches next to real Keras, row by row."""
 
 import contextlib
 
@@ -61,7 +61,7 @@ def run(k, row, weights=None):
     else:
         fit["x"] = row.data()
     history = model.fit(**fit)
-    model.set_weights(model.get_weights())  # after averaging, real Keras has two names for one array
+    model.set_weights(model.get_weights())  # real Keras has averages and weights in one array
     size = fit.get("batch_size", 8)
     found = {
         "history": history.history,
