@@ -4,7 +4,8 @@ What happens when a layer is called: the arguments are bound to `call`'s signatu
 resolved (argument, else the caller's, else False); float inputs are cast to the compute dtype; the
 layer is built if it is not; masks that inputs carry are handed on; then `call` runs with variables
 read in the compute dtype. On symbolic tensors the same `call` is traced abstractly, and the call is
-recorded as a node of a graph. Subclasses give `build` and `call`; the rest lives here.
+recorded as a node of a graph. Subclasses give `build` and `call`; what a layer holds, and what it
+adds to the loss, are in `holds_variables` and `has_losses`.
 """
 
 import contextlib
@@ -13,20 +14,17 @@ import inspect
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from stepfit import constraints, initializers, regularizers
+from stepfit import regularizers
 from stepfit.core import dtypes, errors, naming, registry, symbolic
 from stepfit.core import scope as scopes
-from stepfit.core.tracking import Tracked, children, walk
-from stepfit.core.variable import Variable
 from stepfit.layers import call_context, input_spec
-from stepfit.layers.loss_list import LossList
+from stepfit.layers.has_losses import HasLosses
+from stepfit.layers.holds_variables import HoldsVariables
 from stepfit.layers.signature import CallSignature, shapes_of
-from stepfit.random import SeedGenerator
 
 
-class Layer(Tracked, registry.Configurable):
+class Layer(HoldsVariables, HasLosses, registry.Configurable):
     """A callable with variables: the unit that models are made of.
 
     Subclasses make their variables in `build` (or ``__init__``) with `add_weight` and give their
@@ -101,7 +99,7 @@ class Layer(Tracked, registry.Configurable):
 
     # -- what subclasses give --------------------------------------------------------------------
 
-    def build(self, input_shape=None):
+    def build(self, input_shape):
         """Make the variables; called once, with the shapes of the first inputs.
 
         Args:
@@ -120,209 +118,6 @@ class Layer(Tracked, registry.Configurable):
     def compute_mask(self, inputs, previous_mask=None):
         """Return the mask of the outputs, given the inputs and their mask."""
         return previous_mask
-
-    # -- variables ---------------------------------------------------------------------------------
-
-    def add_weight(
-        self,
-        shape=None,
-        initializer=None,
-        dtype=None,
-        trainable=True,
-        autocast=True,
-        regularizer=None,
-        constraint=None,
-        aggregation="none",
-        overwrite_with_gradient=False,
-        name=None,
-    ):
-        """Make a Variable that belongs to this layer.
-
-        Args:
-            shape: tuple of ints; default a scalar.
-            initializer: name, initializer or callable; default glorot_uniform for floats, or zeros.
-            dtype: default the policy's variable dtype.
-            trainable: whether optimizers update it.
-            autocast: whether `call` reads it in the compute dtype.
-            regularizer, constraint: name, object or callable.
-            name: name; default "variable".
-
-        Returns:
-            The Variable.
-        """
-        self._check_ready()
-        context = call_context.current()
-        if self._has_run and context is not None and context.layer is self:
-            raise errors.StepfitRuntimeError(
-                f"{self._where()} add_weight({name!r}): expected variables to be made before or in "
-                "the first call, found one made in a later `call`, which would start afresh each "
-                "time; make it in `build` or `__init__`."
-            )
-        dtype = dtypes.standardize_dtype(dtype) if dtype is not None else self.variable_dtype
-        if initializer is None:
-            initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
-        shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
-        if any(d is None for d in shape):
-            raise errors.bad_value(
-                f"{self._where()} add_weight(shape)", "sizes that are all known", str(shape),
-                "give the Input these sizes",
-            )  # fmt: skip
-        with naming.name_scope(self.name) if not naming.in_scope(self.name) else _nothing:
-            variable = Variable(
-                initializers.get(initializer), shape=shape, dtype=dtype, trainable=trainable,
-                autocast=autocast, aggregation=aggregation, name=name,
-            )  # fmt: skip
-        variable.regularizer = regularizers.get(regularizer)
-        variable.constraint = constraints.get(constraint)
-        variable.overwrite_with_gradient = overwrite_with_gradient
-        self._weights_made.append(variable)
-        return variable
-
-    add_variable = add_weight
-
-    def _find(self, keep):
-        return walk(self, keep, enter=_enter_for_variables)
-
-    @property
-    def variables(self):
-        """All Variables: weights and the states of seed generators; not metrics'."""
-        self._check_ready()
-        return _own_first(self, lambda v: True)
-
-    @property
-    def weights(self):
-        """All Variables except the states of seed generators."""
-        self._check_ready()
-        return _own_first(self, lambda v: True, seeds=False)
-
-    @property
-    def trainable_variables(self):
-        """The Variables that optimizers update."""
-        frozen = _frozen_variables(self)
-        return [v for v in self.variables if v.trainable and id(v) not in frozen]
-
-    @property
-    def non_trainable_variables(self):
-        """The Variables that optimizers leave alone, seed states included."""
-        frozen = _frozen_variables(self)
-        return [v for v in self.variables if not v.trainable or id(v) in frozen]
-
-    @property
-    def trainable_weights(self):
-        """The weights that optimizers update."""
-        return self.trainable_variables
-
-    @property
-    def non_trainable_weights(self):
-        """The weights that optimizers leave alone."""
-        frozen = _frozen_variables(self)
-        return [v for v in self.weights if not v.trainable or id(v) in frozen]
-
-    @property
-    def metrics(self):
-        """The metrics that this layer and the layers below hold."""
-        return self._find(lambda x: hasattr(x, "update_state"))
-
-    @property
-    def metrics_variables(self):
-        """The Variables of the metrics."""
-        return [v for m in self.metrics for v in m.variables]
-
-    @property
-    def trainable(self):
-        """Whether the variables are updated in training; setting it sets every layer below."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value):
-        self._trainable = bool(value)
-        for layer in self._flatten_layers(include_self=False):
-            layer._trainable = bool(value)
-
-    def _flatten_layers(self, include_self=True, recursive=True):
-        """Return the layers below, parents before children."""
-        if recursive:
-            below = walk(self, lambda x: isinstance(x, Layer), enter=_enter_for_variables)
-        else:
-            below = [x for x in children(self) if isinstance(x, Layer)]
-        return [self, *below] if include_self else below
-
-    def count_params(self):
-        """Return the number of scalars in the weights."""
-        if not self.built:
-            raise errors.StepfitValueError(
-                f"{self._where()}: expected a built layer to count parameters of, found one whose "
-                "variables do not exist yet; call it on data or call build(input_shape) first."
-            )
-        return sum(v.size for v in self.weights)
-
-    def get_weights(self):
-        """Return the weights' values as a list of NumPy arrays."""
-        return [v.numpy() for v in self.weights]
-
-    def set_weights(self, weights):
-        """Set the weights from a list of arrays, in the order of `get_weights`.
-
-        Raises:
-            ValueError: wrong number or shape; no weight is changed then.
-        """
-        mine, given = self.weights, list(weights)
-        if len(given) != len(mine):
-            raise errors.bad_value(
-                f"{self._where()} set_weights(weights)", f"{len(mine)} arrays", f"{len(given)}",
-                "order and number are those of get_weights()",
-            )  # fmt: skip
-        for index, (v, w) in enumerate(zip(mine, given, strict=True)):
-            if tuple(np.shape(w)) != v.shape:
-                raise errors.bad_value(
-                    f"{self._where()} set_weights(weights[{index}]) for {v.path!r}",
-                    f"shape {v.shape}", f"shape {tuple(np.shape(w))}",
-                )  # fmt: skip
-        for v, w in zip(mine, given, strict=True):
-            v.assign(w)
-
-    # -- losses ------------------------------------------------------------------------------------
-
-    def add_loss(self, loss):
-        """Add a scalar, or a list of scalars, to the losses of the current call.
-
-        Args:
-            loss: scalar array; added to the loss in training and evaluation.
-        """
-        for value in loss if isinstance(loss, (list, tuple)) else [loss]:
-            value = jnp.asarray(value)
-            if value.ndim:
-                value = jnp.mean(value)
-            self._loss_list(for_writing=True).append(value)
-
-    def _loss_list(self, for_writing=False):
-        """The losses of the last outermost call: kept by the scope if there is one."""
-        scope = scopes.current_scope()
-        token = call_context.token()
-        if scope is not None:
-            if for_writing:
-                entry = _scope_losses(scope).get(id(self))
-                if entry is None or entry[0] is not token:
-                    entry = _scope_losses(scope)[id(self)] = (token, [])
-                return entry[1]
-            while scope is not None:
-                if id(self) in _scope_losses(scope):
-                    return _scope_losses(scope)[id(self)][1]
-                scope = scope.parent
-            return []
-        if for_writing and self._losses_token is not token:
-            self._losses, self._losses_token = [], token
-        return self._losses
-
-    @property
-    def losses(self):
-        """Losses of the last call: `add_loss`, activity regularizers, and weight regularizers."""
-        found = LossList(loss for layer in self._flatten_layers() for loss in layer._loss_list())
-        for v in self.trainable_variables:
-            if v.regularizer is not None:
-                with scopes.autocast(None):
-                    found.append(v.regularizer(v.value))
-        return found
 
     # -- calling -----------------------------------------------------------------------------------
 
@@ -560,8 +355,7 @@ class Layer(Tracked, registry.Configurable):
             )
 
     def _add_note(self, e, arguments):
-        notes = getattr(e, "__notes__", [])
-        if len(notes) < 4 and not getattr(e, "_stepfit_noted", False):
+        if len(getattr(e, "__notes__", [])) < 4:
             e.add_note(f"In {self._where()}, called with {arguments.describe()}.")
 
     def __getattr__(self, name):
@@ -592,17 +386,6 @@ def _once(build):
     return run
 
 
-class _Nothing:
-    def __enter__(self):
-        return None
-
-    def __exit__(self, *exc):
-        return None
-
-
-_nothing = _Nothing()
-
-
 def pair_values(where, argument, variables, values):
     """Pair Variables with given values, or raise naming the list and what it should hold."""
     values = list(values)
@@ -612,62 +395,6 @@ def pair_values(where, argument, variables, values):
             f"pass the values of `.{argument}`, in that order",
         )  # fmt: skip
     return list(zip(variables, values, strict=True))
-
-
-def _scope_losses(scope):
-    if not hasattr(scope, "layer_losses"):
-        scope.layer_losses = {}
-    return scope.layer_losses
-
-
-def _enter_for_variables(item):
-    """Metrics and optimizers keep their Variables to themselves."""
-    return isinstance(item, Layer) or not hasattr(item, "variables")
-
-
-def _own_first(layer, keep, seeds=True):
-    """Variables of `layer`: its own trainable, its own others, then layer by layer below."""
-    found, seen = [], set()
-
-    def add(variables):
-        for v in variables:
-            if id(v) not in seen and keep(v):
-                seen.add(id(v))
-                found.append(v)
-
-    def visit(current):
-        held = children(current)
-        own = [v for v in held if isinstance(v, Variable)]
-        add(v for v in own if v.trainable)
-        add(v for v in own if not v.trainable)
-        if seeds:
-            add(g.state for g in held if isinstance(g, SeedGenerator))
-        for item in held:
-            if isinstance(item, Layer) and id(item) not in seen:
-                seen.add(id(item))
-                visit(item)
-
-    visit(layer)
-    return found
-
-
-def _frozen_variables(layer):
-    """ids of the Variables that stand below a layer with ``trainable = False``."""
-    frozen, seen = set(), set()
-
-    def visit(current, inherited):
-        inherited = inherited or not current._trainable
-        if (id(current), inherited) in seen:
-            return
-        seen.add((id(current), inherited))
-        for item in children(current):
-            if isinstance(item, Variable) and inherited:
-                frozen.add(id(item))
-            elif isinstance(item, Layer):
-                visit(item, inherited)
-
-    visit(layer, False)
-    return frozen
 
 
 def _as_tensors(shape, dtype):

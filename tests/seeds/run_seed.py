@@ -32,9 +32,8 @@ FUNCTIONS = {
 def blocks(name, functions=False):
     """Return a guide's code blocks, with the changes made."""
     text = (ORIGINALS / name).read_text(encoding="utf8")
-    found = [block for block in text.split("# %%\n")[1:]]
     changed = []
-    for block in found:
+    for block in text.split("# %%\n")[1:]:
         lines = [IMPORTS.get(line.strip(), line) for line in block.splitlines()]
         block = "\n".join(lines)
         if functions:
