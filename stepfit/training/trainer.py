@@ -59,7 +59,15 @@ class Trainer(Compilation):
                 self._optimizer.build(self.trainable_variables)
         elif kind == "train" and self._optimizer is not None and default:
             self._check_optimizer()
-        self._runner(kind).prepare(batch)
+        had_optimizer = self._optimizer is not None
+        try:
+            self._runner(kind).prepare(batch)
+        except Exception:
+            if kind != "train" or had_optimizer or self._optimizer is None:
+                raise
+            # The step asked for the default optimizer, which was made just then.
+            self._optimizer.build(self.trainable_variables)
+            self._runner(kind).prepare(batch)
 
     def _build_from_batch(self, batch, required, needs_targets):
         """Trace the forward pass, to make variables and to match losses and metrics to outputs."""

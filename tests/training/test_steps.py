@@ -282,6 +282,16 @@ def test_a_raw_loss_whose_tracker_the_step_left_alone_is_averaged():
     assert history["loss"][0] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("cls", [Tape, Stateless])
+def test_an_own_step_may_use_the_default_optimizer(cls):
+    inputs = keras.Input((3,))
+    model = cls(inputs, keras.layers.Dense(1)(inputs))
+    model.compile(loss="mse")
+    history = model.fit(X, Y, epochs=2, verbose=0).history
+    assert history["loss"][1] < history["loss"][0]
+    assert type(model.optimizer).__name__ == "RMSprop"
+
+
 # -- what is said when a step is wrong -------------------------------------------------------------
 
 
