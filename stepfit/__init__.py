@@ -4,6 +4,7 @@ Names are loaded when they are first used: ``import stepfit`` costs little over 
 """
 
 import importlib
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
@@ -39,18 +40,60 @@ _NAMES = {
 __all__ = [*_MODULES, *_NAMES, "__version__"]
 
 
-def __getattr__(name):
-    if name in _MODULES:
-        return importlib.import_module(f"stepfit.{name}")
-    if name in _NAMES:
-        if name == "Variable":
-            importlib.import_module("stepfit.initializers")  # it takes initializers by name
-        place = _NAMES[name]
-        module, attribute = place if isinstance(place, tuple) else (place, name)
-        value = getattr(importlib.import_module(module), attribute)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'stepfit' has no attribute {name!r}")
+if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` loads the same
+    from stepfit import activations as activations
+    from stepfit import callbacks as callbacks
+    from stepfit import config as config
+    from stepfit import constraints as constraints
+    from stepfit import datasets as datasets
+    from stepfit import dtype_policies as dtype_policies
+    from stepfit import initializers as initializers
+    from stepfit import layers as layers
+    from stepfit import losses as losses
+    from stepfit import metrics as metrics
+    from stepfit import models as models
+    from stepfit import ops as ops
+    from stepfit import optimizers as optimizers
+    from stepfit import random as random
+    from stepfit import regularizers as regularizers
+    from stepfit import saving as saving
+    from stepfit import utils as utils
+    from stepfit.core.dtypes import DTypePolicy as DTypePolicy
+    from stepfit.core.naming import name_scope as name_scope
+    from stepfit.core.op import op as op
+    from stepfit.core.scope import Scope
+    from stepfit.core.symbolic import KerasTensor as KerasTensor
+    from stepfit.core.tape import GradientTape as GradientTape
+    from stepfit.core.variable import Variable as Variable
+    from stepfit.initializers import Initializer as Initializer
+    from stepfit.layers import Input as Input
+    from stepfit.layers import InputSpec as InputSpec
+    from stepfit.layers import Layer as Layer
+    from stepfit.losses import Loss as Loss
+    from stepfit.metrics import Metric as Metric
+    from stepfit.models import Functional as Functional
+    from stepfit.models import Model as Model
+    from stepfit.models import Sequential as Sequential
+    from stepfit.optimizers import Optimizer as Optimizer
+    from stepfit.regularizers import Regularizer as Regularizer
+    from stepfit.training.gradients import value_and_grad as value_and_grad
+    from stepfit.training.state import TrainState as TrainState
+
+    StatelessScope = Scope
+else:
+
+    def __getattr__(name):
+        if name in _MODULES:
+            return importlib.import_module(f"stepfit.{name}")
+        if name in _NAMES:
+            if name == "Variable":
+                importlib.import_module("stepfit.initializers")  # it takes initializers by name
+            place = _NAMES[name]
+            module, attribute = place if isinstance(place, tuple) else (place, name)
+            value = getattr(importlib.import_module(module), attribute)
+            globals()[name] = value
+            return value
+        raise AttributeError(f"module 'stepfit' has no attribute {name!r}")
 
 
 def __dir__():

@@ -4,6 +4,11 @@ import jax.numpy as jnp
 
 from stepfit.core import config, registry
 
+__all__ = [
+    "Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "deserialize", "get", "max_norm",
+    "min_max_norm", "non_neg", "serialize", "unit_norm",
+]  # fmt: skip
+
 
 class Constraint(registry.Configurable):
     """Base of constraints: subclasses implement ``__call__(w) -> projected w``.

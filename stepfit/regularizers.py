@@ -7,6 +7,11 @@ import jax.numpy as jnp
 
 from stepfit.core import errors, registry
 
+__all__ = [
+    "L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserialize", "get", "l1", "l1_l2",
+    "l2", "orthogonal_regularizer", "serialize",
+]  # fmt: skip
+
 
 class Regularizer(registry.Configurable):
     """Base of penalties: subclasses implement ``__call__(x) -> scalar``.

@@ -1,5 +1,7 @@
 """The base class of all callbacks: one method per moment, each doing nothing."""
 
+from typing import Any
+
 
 class Callback:
     """Base class for objects that act during training, evaluation and prediction.
@@ -25,69 +27,69 @@ class Callback:
     #: that returns the logs, so that the step need not wait for the device.
     lazy_batch_logs = False
 
-    params = None
-    _model = None
+    params: Any = None
+    _model: Any = None
 
     @property
-    def model(self):
+    def model(self) -> Any:
         return self._model
 
-    def set_params(self, params):
+    def set_params(self, params: dict[str, Any]) -> None:
         """Receive the parameters of the run (a dict)."""
         self.params = params
 
-    def set_model(self, model):
+    def set_model(self, model: Any) -> None:
         """Receive the model."""
         self._model = model
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Called when `fit` begins; `logs` is empty."""
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Called when `fit` ends; `logs` are those of the last epoch."""
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Called before an epoch (counted from 0); `logs` is empty."""
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Called after an epoch; `logs` holds the metrics, those of validation as "val_..."."""
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Called before a training step (counted from 0 in each epoch)."""
         self.on_batch_begin(batch, logs=logs)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Called after a training step; `logs` holds the metrics of the epoch so far."""
         self.on_batch_end(batch, logs=logs)
 
-    def on_batch_begin(self, batch, logs=None):
+    def on_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Older name of `on_train_batch_begin`."""
 
-    def on_batch_end(self, batch, logs=None):
+    def on_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Older name of `on_train_batch_end`."""
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Called when `evaluate`, or the validation of an epoch, begins."""
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         """Called when `evaluate`, or the validation of an epoch, ends; `logs`: its metrics."""
 
-    def on_test_batch_begin(self, batch, logs=None):
+    def on_test_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Called before a test step."""
 
-    def on_test_batch_end(self, batch, logs=None):
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Called after a test step; `logs` holds the metrics so far."""
 
-    def on_predict_begin(self, logs=None):
+    def on_predict_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Called when `predict` begins."""
 
-    def on_predict_end(self, logs=None):
+    def on_predict_end(self, logs: dict[str, Any] | None = None) -> None:
         """Called when `predict` ends."""
 
-    def on_predict_batch_begin(self, batch, logs=None):
+    def on_predict_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Called before a prediction step."""
 
-    def on_predict_batch_end(self, batch, logs=None):
+    def on_predict_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Called after a prediction step; `logs` is {"outputs": the outputs of the batch}."""
 
 

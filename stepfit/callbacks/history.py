@@ -23,8 +23,8 @@ class History(Callback):
 
     def __init__(self):
         super().__init__()
-        self.history = {}
-        self.epoch = []
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
 
     def on_train_begin(self, logs=None):
         self.epoch = []

@@ -23,6 +23,13 @@ def floatx():
     return _state["floatx"]
 
 
+def x64_enabled():
+    """Say whether JAX has 64-bit types switched on."""
+    import jax
+
+    return jax.config.jax_enable_x64  # type: ignore[attr-defined]  # JAX makes it at run time
+
+
 def set_floatx(value):
     """Set the default float dtype.
 
@@ -35,9 +42,7 @@ def set_floatx(value):
     if value not in _FLOATS:
         raise errors.unknown_name("set_floatx(value)", "float dtype", value, _FLOATS)
     if value == "float64":
-        import jax
-
-        if not jax.config.jax_enable_x64:
+        if not x64_enabled():
             raise errors.bad_value(
                 "set_floatx(value)",
                 "a float dtype that JAX has switched on",

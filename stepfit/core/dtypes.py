@@ -1,6 +1,7 @@
 """Dtypes as strings, and the policies that pick one dtype to compute in and one to store in."""
 
-import jax
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -22,6 +23,7 @@ def standardize_dtype(dtype):
     >>> standardize_dtype(None), standardize_dtype(np.int8), standardize_dtype("float16")
     ('float32', 'int8', 'float16')
     """
+    name: Any
     if dtype is None or dtype is float:
         return config.floatx()
     if dtype is int:
@@ -54,12 +56,12 @@ def is_float(dtype):
 def jax_dtype(name):
     """Return the dtype that JAX will really use for `name` (int64 is int32 without x64)."""
     dtype = np.dtype(jnp.dtype(name))
-    return dtype if jax.config.jax_enable_x64 else np.dtype(_NARROW.get(dtype.name, dtype))
+    return dtype if config.x64_enabled() else np.dtype(_NARROW.get(dtype.name, dtype))
 
 
 def check_enabled(where, name):
     """Refuse float64 and complex128, asked for by name, while JAX has them switched off."""
-    if name in ("float64", "complex128") and not jax.config.jax_enable_x64:
+    if name in ("float64", "complex128") and not config.x64_enabled():
         raise errors.bad_value(
             where, "a dtype that JAX has switched on", repr(name),
             'call jax.config.update("jax_enable_x64", True) first',

@@ -29,6 +29,7 @@ import weakref
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax._src import core
 from jax._src.interpreters import ad, partial_eval
 from jax._src.state.types import AbstractRef
@@ -54,6 +55,34 @@ def using_trace(trace):
 def is_tracer_of(value, trace):
     """Say whether `value` is a tracer that belongs to `trace` itself."""
     return isinstance(value, core.Tracer) and value._trace is trace
+
+
+def under_trace():
+    """Say whether operations are being staged out (by jit, scan, eval_shape, ...) at this point."""
+    return isinstance(jnp.zeros(()) + 0, core.Tracer)
+
+
+def in_trace_of(value):
+    """Say whether operations at this point are staged where `value` was: not in a loop's body."""
+    probe = jnp.zeros(()) + 0
+    if not isinstance(probe, core.Tracer):
+        return True
+    return isinstance(value, core.Tracer) and probe._trace is value._trace
+
+
+def calls_back(jaxpr):
+    """Say whether a staged program calls Python while it runs, and so may raise half-way."""
+    for equation in jaxpr.eqns:
+        if "callback" in equation.primitive.name:
+            return True
+        for parameter in jax.tree.leaves(list(equation.params.values()), is_leaf=_program):
+            if _program(parameter) and calls_back(getattr(parameter, "jaxpr", parameter)):
+                return True
+    return False
+
+
+def _program(x):
+    return hasattr(x, "eqns")
 
 
 class RecordingTrace(core.Trace):

@@ -2,13 +2,14 @@
 
 import collections
 import contextlib
-import contextvars
 import re
+from collections.abc import Iterator
+from contextvars import ContextVar
 
 from stepfit.core import errors
 
-_stack = contextvars.ContextVar("stepfit_name_stack", default=())
-_counters = collections.Counter()
+_stack: ContextVar[tuple[str, ...]] = ContextVar("stepfit_name_stack", default=())
+_counters: collections.Counter[str] = collections.Counter()
 
 
 def to_snake_case(name):
@@ -47,7 +48,7 @@ def check_name(name, where):
 
 
 @contextlib.contextmanager
-def name_scope(name):
+def name_scope(name: str) -> Iterator[None]:
     """Add `name` to the path of every variable and layer made inside."""
     token = _stack.set((*_stack.get(), name))
     try:

@@ -2,6 +2,8 @@
 
 import functools
 import operator
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,8 @@ import numpy as np
 
 from stepfit.core import naming, symbolic
 from stepfit.core.variable import Variable
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class OpCall:
@@ -25,7 +29,11 @@ class OpCall:
         return f"<Operation name={self.name}>"
 
 
-def op(fn=None, *, name=None):
+@overload
+def op(fn: F, *, name: str | None = None) -> F: ...
+@overload
+def op(fn: None = None, *, name: str | None = None) -> Callable[[F], F]: ...
+def op(fn: Any = None, *, name: str | None = None) -> Any:
     """Make a JAX function an operation: on arrays it is the function, on symbolic tensors a node.
 
     Args:
@@ -57,7 +65,7 @@ def op(fn=None, *, name=None):
             return _record(fn, label, args, kwargs)
         return fn(*args, **kwargs)
 
-    operation.eager = fn
+    setattr(operation, "eager", fn)  # noqa: B010
     return operation
 
 
@@ -80,6 +88,7 @@ def _operator(function, name):
     return forward, reflected
 
 
+_function: Any
 for _name, _function in {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "truediv": operator.truediv,
     "floordiv": operator.floordiv, "mod": operator.mod, "pow": operator.pow,
@@ -108,10 +117,14 @@ def _not_equal(self, other):
 
 
 _equal_to, _not_equal_to = op(operator.eq, name="equal"), op(operator.ne, name="not_equal")
-symbolic.KerasTensor.__eq__, symbolic.KerasTensor.__ne__ = _equal, _not_equal
-symbolic.KerasTensor.reshape = op(lambda x, newshape: jnp.reshape(x, newshape), name="reshape")
-symbolic.KerasTensor.squeeze = op(lambda x, axis=None: jnp.squeeze(x, axis), name="squeeze")
-symbolic.KerasTensor.__round__ = op(lambda x, digits=0: jnp.round(x, digits or 0), name="round")
+for _name, _method in {
+    "__eq__": _equal,
+    "__ne__": _not_equal,
+    "__round__": op(lambda x, digits=0: jnp.round(x, digits or 0), name="round"),
+    "reshape": op(lambda x, newshape: jnp.reshape(x, newshape), name="reshape"),
+    "squeeze": op(lambda x, axis=None: jnp.squeeze(x, axis), name="squeeze"),
+}.items():
+    setattr(symbolic.KerasTensor, _name, _method)
 
 for _name, _function in {
     "neg": operator.neg, "abs": operator.abs, "invert": operator.invert, "lt": operator.lt,

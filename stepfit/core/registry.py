@@ -7,14 +7,15 @@ signature, so that no class writes them by hand.
 """
 
 import inspect
+from typing import Any
 
 import numpy as np
 
 from stepfit.core import dtypes, errors
 
-_custom = {}  # registered name, and plain class or function name -> object
-_builtin = {}  # class name, and (family, class name), -> class of the package itself
-_catalogues = {}
+_custom: dict[str, Any] = {}  # registered name, and plain class or function name -> object
+_builtin: dict[Any, Any] = {}  # class name, and (family, class name), -> class of the package
+_catalogues: dict[str, "Catalogue"] = {}
 
 
 def register_keras_serializable(package="Custom", name=None):
@@ -43,7 +44,7 @@ def register_keras_serializable(package="Custom", name=None):
             _custom[own] = obj
         _custom[obj_name] = obj
         if isinstance(obj, type):
-            obj._registered_name = obj_name
+            setattr(obj, "_registered_name", obj_name)  # noqa: B010
         else:
             _function_names[id(obj)] = obj_name
         return obj
@@ -51,7 +52,7 @@ def register_keras_serializable(package="Custom", name=None):
     return decorator
 
 
-_function_names = {}
+_function_names: dict[int, str] = {}
 
 
 def get_registered_name(obj):
@@ -131,7 +132,8 @@ def catalogue(kind):
 class Configurable:
     """Derives `get_config` and `from_config` from the constructor's signature."""
 
-    _config_aliases = {}  # constructor argument -> attribute that holds its current value
+    _init_arguments: tuple[tuple, dict[str, Any]]  # args, kwargs
+    _config_aliases: dict[str, str] = {}  # constructor argument -> attribute with its value now
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls)
@@ -144,7 +146,7 @@ class Configurable:
             _builtin.setdefault(cls.__name__, cls)
             _builtin[_family(cls), cls.__name__] = cls
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data.
 
         Returns:

@@ -17,11 +17,13 @@ All three are context-local, so two threads that train two models never see each
 """
 
 import contextlib
-import contextvars
+from collections.abc import Iterable
+from contextvars import ContextVar
+from typing import Any, Self
 
-_scope = contextvars.ContextVar("stepfit_scope", default=None)
-_hooks = contextvars.ContextVar("stepfit_read_hooks", default=())
-_autocast = contextvars.ContextVar("stepfit_autocast", default=None)
+_scope: ContextVar[Any] = ContextVar("stepfit_scope", default=None)
+_hooks: ContextVar[tuple[Any, ...]] = ContextVar("stepfit_read_hooks", default=())
+_autocast: ContextVar[str | None] = ContextVar("stepfit_autocast", default=None)
 
 
 class Scope:
@@ -46,13 +48,28 @@ class Scope:
     (15.0, 2.0)
     """
 
-    def __init__(self, state_mapping=None, collect_losses=False, initialize_variables=True):
+    abstract: bool  # set where only shapes are looked for
+
+    def __init__(
+        self,
+        state_mapping: Iterable[tuple[Any, Any]] | None = None,
+        collect_losses: bool = False,
+        initialize_variables: bool = True,
+    ):
         self.collect_losses = collect_losses
-        self.losses = []
-        self.values = {}  # id(variable) -> value
-        self.variables = {}  # id(variable) -> variable; keeps ids alive
-        self.guests = {}  # id -> variable read or assigned here that no scope had a value for
-        self.parent = None
+        self.losses: list[Any] = []
+        self.values: dict[int, Any] = {}  # id(variable) -> value
+        self.variables: dict[int, Any] = {}  # id(variable) -> variable; keeps ids alive
+        # id -> variable read or assigned here that no scope had a value for
+        self.guests: dict[int, Any] = {}
+        self.parent: Any = None
+        self.abstract = False  # only shapes are asked for
+        self.draws = 0  # from the process-wide random generator
+        self.layer_losses: dict = {}  # id(layer) -> (outermost call, its losses)
+        self.forward_losses: dict = {}  # id(model) -> losses of a stateless_call, for compute_loss
+        self.last_loss: Any = None  # what compute_loss returned
+        self.tracker_results: list = []  # what loss trackers returned
+        self.scaled_by: set = set()  # ids of optimizers that scaled the loss
         for variable, value in state_mapping or ():
             self.bind(variable, value)
 
@@ -67,9 +84,10 @@ class Scope:
         variable, value = update
         self.bind(variable, value)
 
-    def get_current_value(self, variable):
+    def get_current_value(self, variable: Any) -> Any:
         """Return the value that this scope (or one around it) has for `variable`, or None."""
-        scope, key = self, id(variable)
+        scope: Any = self
+        key = id(variable)
         while scope is not None:
             if key in scope.values:
                 return scope.values[key]
@@ -80,12 +98,12 @@ class Scope:
         """Collect one loss value."""
         self.losses.append(loss)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.parent = _scope.get()
         self._token = _scope.set(self)
         return self
 
-    def __exit__(self, *exc):
+    def __exit__(self, *exc: object) -> None:
         _scope.reset(self._token)
 
 

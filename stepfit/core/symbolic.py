@@ -12,9 +12,11 @@ a shape formula of its own.
 """
 
 import collections
-import contextvars
 import itertools
 import re
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import jax
 import numpy as np
@@ -28,6 +30,11 @@ _NO_VALUE = (
 )
 
 
+if TYPE_CHECKING:
+
+    def _operator() -> Callable[..., "KerasTensor"]: ...
+
+
 class KerasTensor:
     """A symbolic tensor: shape, dtype, and the node that produces it.
 
@@ -38,12 +45,12 @@ class KerasTensor:
     """
 
     def __init__(self, shape, dtype="float32", sparse=False, ragged=False, name=None, node=None):
-        self.shape = tuple(None if d is None else int(d) for d in shape)
+        self.shape: tuple[Any, ...] = tuple(None if d is None else int(d) for d in shape)
         self.dtype = dtypes.standardize_dtype(dtype)
         self.sparse, self.ragged = sparse, ragged
         self.name = name or naming.auto_name("keras_tensor")
         self.node = node
-        self._keras_mask = None
+        self._keras_mask: Any = None
 
     @property
     def ndim(self):
@@ -58,10 +65,16 @@ class KerasTensor:
     def __repr__(self):
         return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
 
-    def _refuse(self, *args, **kwargs):
+    def _refuse(self, *args, **kwargs) -> NoReturn:
         raise errors.StepfitTypeError(_NO_VALUE.format(name=self.name))
 
     __array_priority__ = 1000  # `array + symbolic` is ours to answer
+
+    if TYPE_CHECKING:  # `core.op` gives these
+        __add__ = __sub__ = __mul__ = __truediv__ = __floordiv__ = __mod__ = __pow__ = _operator()
+        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rpow__ = __matmul__ = _operator()
+        __lt__ = __le__ = __gt__ = __ge__ = __getitem__ = reshape = _operator()
+        __neg__ = __abs__ = __invert__ = squeeze = _operator()
 
     __array__ = __float__ = __int__ = __index__ = _refuse
 
@@ -168,7 +181,7 @@ def map_tensors(fn, tree):
 # and far apart, so that strides and pools do not bring them to the same result.
 _BATCH_PROBES = (462, 798)
 _AXIS_PROBES = (720, 1200)
-_batch_probe = contextvars.ContextVar("stepfit_batch_probe", default=None)
+_batch_probe: ContextVar[int | None] = ContextVar("stepfit_batch_probe", default=None)
 
 
 def batch_probe():
@@ -213,11 +226,11 @@ def infer(fn, args, kwargs, where, named=False):
             new_args, new_kwargs = map_tensors(lambda t: feed[id(t)], (args, kwargs))
             with scopes.Scope(collect_losses=True) as scope:
                 scope.abstract = True
-                found = []
+                found: list = []
                 forms.append(_take_apart(fn(*new_args, **new_kwargs), found))
                 return found
 
-        forms = []
+        forms: list[Any] = []
         try:
             outputs = jax.eval_shape(run, structs)
         except errors.StepfitError as e:
@@ -242,8 +255,8 @@ def infer(fn, args, kwargs, where, named=False):
     first, form = trace(0)
     second, other_form = trace(1) if unknown else (first, form)
     ranks, other_ranks = [[len(s.shape) for s in found] for found in (first, second)]
-    same = jax.tree.structure(form) == jax.tree.structure(other_form)
-    if not same or ranks != other_ranks:
+    structures: list[Any] = [jax.tree.structure(f) for f in (form, other_form)]
+    if structures[0] != structures[1] or ranks != other_ranks:
         raise errors.StepfitValueError(
             f"{where}: expected outputs whose rank and structure do not depend on the batch size, "
             "found outputs that differ between two batch sizes; return the same structure always."

@@ -20,7 +20,8 @@ computation in the trace around it, so an outer tape records it (second derivati
 """
 
 import contextlib
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +29,16 @@ import jax.numpy as jnp
 from stepfit.core import jax_private
 from stepfit.core.errors import StepfitRuntimeError, bad_type, bad_value, describe, message
 from stepfit.core.scope import read_hook
-from stepfit.core.tape_jacobian import Jacobians, check_source, check_target, flatten, is_variable
+from stepfit.core.tape_jacobian import (
+    Jacobians,
+    Unconnected,
+    check_source,
+    check_target,
+    flatten,
+    is_variable,
+)
 from stepfit.core.tape_record import Recorder, is_float
+from stepfit.core.variable import Variable
 
 
 class GradientTape(Jacobians):
@@ -68,7 +77,7 @@ class GradientTape(Jacobians):
     (27.0, 18.0)
     """
 
-    def __init__(self, persistent=False, watch_accessed_variables=True):
+    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True):
         self._persistent = bool(persistent)
         self._watch_accessed = bool(watch_accessed_variables)
         self._trace: Any = None  # while inside the block
@@ -78,11 +87,11 @@ class GradientTape(Jacobians):
     def _start(self):
         """Begin an empty record."""
         self._recorder = Recorder(replayable=self._persistent)
-        self._stand_ins = {}  # id(variable) -> {id(value): (value, stand-in)}
-        self._variables = {}  # id(variable) -> variable, in the order they were first watched
+        self._stand_ins: dict[int, Any] = {}  # id(variable) -> {id(value): (value, stand-in)}
+        self._variables: dict[int, Variable] = {}  # by id, in the order first watched
         self._used = False
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if self._trace is not None:
             raise StepfitRuntimeError(
                 message(
@@ -104,7 +113,7 @@ class GradientTape(Jacobians):
         jax_private.set_trace(self._trace)
         return self
 
-    def __exit__(self, *exc):
+    def __exit__(self, *exc: object) -> None:
         self._recorder.active = False
         stack, self._stack, self._trace = self._stack, None, None
         stack.close()
@@ -129,7 +138,7 @@ class GradientTape(Jacobians):
             known[id(value)] = value, stand_in
         return known[id(value)][1]
 
-    def watch(self, tensor):
+    def watch(self, tensor: Any) -> None:
         """Track an array, a Variable, or every leaf of a structure of them, from here on.
 
         Args:
@@ -174,7 +183,7 @@ class GradientTape(Jacobians):
             else:
                 self._recorder.track(leaf)
 
-    def watched_variables(self):
+    def watched_variables(self) -> tuple[Variable, ...]:
         """Return the Variables watched so far, in the order in which they were first watched.
 
         Returns:
@@ -188,7 +197,7 @@ class GradientTape(Jacobians):
         return tuple(self._variables.values())
 
     @contextlib.contextmanager
-    def stop_recording(self):
+    def stop_recording(self) -> Iterator[None]:
         """Leave the operations of an inner ``with`` block off the record.
 
         The operations run as usual, and tapes around this one do record them. Inside a function
@@ -224,7 +233,7 @@ class GradientTape(Jacobians):
             inside = self._trace is not None and recorder is self._recorder
             recorder.active = inside and not self._used
 
-    def reset(self):
+    def reset(self) -> None:
         """Forget everything recorded and watched so far, and go on with an empty record.
 
         Returns:
@@ -329,7 +338,13 @@ class GradientTape(Jacobians):
                 results.append(None)
         return results
 
-    def gradient(self, target, sources, output_gradients=None, unconnected_gradients="none"):
+    def gradient(
+        self,
+        target: Any,
+        sources: Any,
+        output_gradients: Any = None,
+        unconnected_gradients: Unconnected = "none",
+    ) -> Any:
         """Return the gradients of a target towards each source.
 
         ``gradient[s] = sum over t of output_gradients[t] * dt / ds``, the sum going over all

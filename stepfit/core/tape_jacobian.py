@@ -1,7 +1,7 @@
 """Jacobians of a gradient tape: every cotangent of a basis, pulled back at once."""
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from stepfit.core.errors import StepfitRuntimeError, bad_type, bad_value, describe, message
 from stepfit.core.tape_record import is_float
 from stepfit.core.variable import Variable
+
+Unconnected = Literal["none", "zero"]  # what a source gets that the target does not depend on
 
 
 def is_variable(x):
@@ -55,7 +57,9 @@ class Jacobians:
     _stand_ins_of: Any
     _collect: Any
 
-    def jacobian(self, target, sources, unconnected_gradients="none"):
+    def jacobian(
+        self, target: Any, sources: Any, unconnected_gradients: Unconnected = "none"
+    ) -> Any:
         """Return all derivatives of a target: of every element towards every element.
 
         ``jacobian[s][i, j] = dt[i] / ds[j]``
@@ -91,7 +95,9 @@ class Jacobians:
         rows = [r if r is None else r.reshape(target.shape + r.shape[1:]) for r in rows]
         return jax.tree.unflatten(tree, rows)
 
-    def batch_jacobian(self, target, source, unconnected_gradients="none"):
+    def batch_jacobian(
+        self, target: Any, source: Any, unconnected_gradients: Unconnected = "none"
+    ) -> Any:
         """Return the derivatives of each example of a target towards the same example of a source.
 
         ``jacobian[b, i, j] = dt[b, i] / ds[b, j]``, on the understanding that ``t[b]`` depends on

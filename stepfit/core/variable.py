@@ -6,12 +6,17 @@ cost per Variable. `escaped` marks values that were handed out by reading `Varia
 copies those before it donates their memory, so an array that a user holds never goes stale.
 """
 
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from stepfit.core import dtypes, errors, naming, registry
 from stepfit.core import scope as scopes
+from stepfit.core.operators import Operators
 
 
 class Cell:
@@ -21,11 +26,11 @@ class Cell:
 
     def __init__(self, values):
         self.values = list(values)
-        self.escaped = set()  # indices of values that somebody outside may hold
+        self.escaped: set[int] = set()  # indices of values that somebody outside may hold
         self.left = False  # whether a Variable has moved to another cell
 
 
-class Variable:
+class Variable(Operators):
     """A named array that layers, metrics and optimizers keep their state in.
 
     At a JAX boundary a Variable is its value: it is a pytree node, so Variables, and lists of them,
@@ -64,35 +69,37 @@ class Variable:
 
     def __init__(
         self,
-        initializer,
-        shape=None,
-        dtype=None,
-        trainable=True,
-        autocast=True,
-        aggregation="none",
-        synchronization="auto",
-        name=None,
-        **kwargs,
+        initializer: ArrayLike | Sequence | Callable[..., Any] | str,
+        shape: Sequence[int] | int | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str = "none",
+        synchronization: str = "auto",
+        name: str | None = None,
+        **kwargs: Any,
     ):
         if kwargs:
             name_ = next(iter(kwargs))
             known = ("initializer", "shape", "dtype", "trainable", "autocast", "name")
             raise errors.unknown_name("Variable(...)", "argument", name_, known)
         given = name
-        self.name = naming.check_name(name, "Variable") if name else naming.auto_name("variable")
+        self.name: str = (
+            naming.check_name(name, "Variable") if name else naming.auto_name("variable")
+        )
         parent = naming.current_path()
-        self.path = f"{parent}/{self.name}" if parent else self.name
+        self.path: str = f"{parent}/{self.name}" if parent else self.name
         self._trainable = bool(trainable)
         self.autocast = bool(autocast)
         self.aggregation = aggregation
-        self.regularizer = None
-        self.constraint = None
+        self.regularizer: Callable[[Any], Any] | None = None
+        self.constraint: Callable[[Any], Any] | None = None
         self.overwrite_with_gradient = False
         self._auto_named = given is None
         with jax.ensure_compile_time_eval(), scopes.autocast(None):
             value = self._initial_value(initializer, shape, dtype)
-        self.shape = tuple(value.shape)
-        self.dtype = value.dtype.name
+        self.shape: tuple[int, ...] = tuple(value.shape)
+        self.dtype: str = value.dtype.name
         self._is_float = dtypes.is_float(self.dtype)
         self._cell = Cell([value])
         self._index = 0
@@ -131,7 +138,7 @@ class Variable:
     # -- reading ---------------------------------------------------------------------------------
 
     @property
-    def value(self):
+    def value(self) -> jax.Array:
         """The current value: the scope's, or the Variable's own, in the autocast dtype if any."""
         value = self._read()
         for hook in scopes.read_hooks():
@@ -148,9 +155,7 @@ class Variable:
             value = scope.get_current_value(self)
             if value is not None:
                 return value
-            while scope.parent is not None:
-                scope = scope.parent
-            scope.guests[id(self)] = self
+            scopes.root_scope().guests[id(self)] = self
         self._cell.escaped.add(self._index)
         return self._cell.values[self._index]
 
@@ -158,7 +163,7 @@ class Variable:
         """Return the Variable's own value, whatever scope is active, for internal use at once."""
         return self._cell.values[self._index]
 
-    def numpy(self):
+    def numpy(self) -> np.ndarray:
         """Return a NumPy copy of the value."""
         return np.array(self.value)
 
@@ -178,7 +183,7 @@ class Variable:
             value = value.astype(self.dtype)
         return value
 
-    def assign(self, value):
+    def assign(self, value: Any) -> Self:
         """Set the value; inside a scope, the scope's value.
 
         Args:
@@ -193,10 +198,7 @@ class Variable:
         scope = scopes.current_scope()
         if scope is not None:
             if scope.get_current_value(self) is None:
-                outer = scope
-                while outer.parent is not None:
-                    outer = outer.parent
-                outer.guests[id(self)] = self
+                scopes.root_scope().guests[id(self)] = self
             scope.bind(self, value)
             return self
         value = self.conform(value)
@@ -212,46 +214,46 @@ class Variable:
         self._cell.escaped.add(self._index)  # the caller may hold the array that was given
         return self
 
-    def assign_add(self, value):
+    def assign_add(self, value: Any) -> Self:
         """Add to the value; returns the Variable."""
         return self.assign(_uncast(self) + _operand(value, self))
 
-    def assign_sub(self, value):
+    def assign_sub(self, value: Any) -> Self:
         """Subtract from the value; returns the Variable."""
         return self.assign(_uncast(self) - _operand(value, self))
 
     @property
-    def trainable(self):
+    def trainable(self) -> bool:
         """Whether optimizers update this Variable."""
         return self._trainable
 
     @trainable.setter
-    def trainable(self, value):
+    def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
 
     # -- behaving like an array --------------------------------------------------------------------
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Number of elements."""
         return int(np.prod(self.shape, dtype=np.int64))
 
     @property
-    def T(self):
+    def T(self) -> jax.Array:
         """The transposed value."""
         return self.value.T
 
     __array_priority__ = 100  # `numpy_array + variable` is ours to answer
 
-    def __jax_array__(self):
+    def __jax_array__(self) -> jax.Array:
         return self.value
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.value, dtype=dtype)
 
     def __repr__(self):
@@ -263,35 +265,32 @@ class Variable:
             return head + ">"
         return f"{head}, value={np.array2string(np.asarray(value), separator=' ')}>"
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> jax.Array:
         parts = tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
         return self.value[parts]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[jax.Array]:
         return iter(self.value)
 
-    def __len__(self):
+    def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of an unsized Variable")
         return self.shape[0]
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return bool(self.value)
 
-    def __float__(self):
+    def __float__(self) -> float:
         return float(self.value)
 
-    def __int__(self):
+    def __int__(self) -> int:
         return int(self.value)
 
-    def __index__(self):
+    def __index__(self) -> int:
         return self.value.__index__()
 
     def __format__(self, spec):
         return format(self.value, spec) if spec else repr(self)
-
-    def __hash__(self):
-        return id(self)
 
     def __deepcopy__(self, memo):
         copy = object.__new__(type(self))
@@ -300,7 +299,7 @@ class Variable:
         copy._cell, copy._index = Cell([jnp.array(self.peek())]), 0
         return copy
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         # Methods of arrays (`v.astype`, `v.sum`, `v.at`): everything public that jax.Array has.
         if name.startswith("_") or not hasattr(jax.Array, name):
             raise AttributeError(f"'Variable' object has no attribute {name!r}")
@@ -336,32 +335,6 @@ def _natural_dtype(value, path):
             f"Variable {path!r}", "an initial value of numbers", f"dtype {np.dtype(dtype).name}"
         )
     return dtypes.standardize_dtype(dtype)
-
-
-def _binary(name):
-    def method(self, other):
-        return getattr(self.value, name)(_plain(other))
-
-    method.__name__ = name
-    return method
-
-
-def _unary(name):
-    def method(self, *args):
-        return getattr(self.value, name)(*args)
-
-    method.__name__ = name
-    return method
-
-
-for _stem in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or",
-              "xor", "lshift", "rshift", "divmod"):  # fmt: skip
-    setattr(Variable, f"__{_stem}__", _binary(f"__{_stem}__"))
-    setattr(Variable, f"__r{_stem}__", _binary(f"__r{_stem}__"))
-for _stem in ("eq", "ne", "lt", "le", "gt", "ge"):
-    setattr(Variable, f"__{_stem}__", _binary(f"__{_stem}__"))
-for _stem in ("neg", "pos", "abs", "invert", "round", "complex"):
-    setattr(Variable, f"__{_stem}__", _unary(f"__{_stem}__"))
 
 
 def _register_pytree(cls):

@@ -1,8 +1,9 @@
 """What a running `call` knows of the calls around it: who began, and whether it is training."""
 
 import contextvars
+from typing import Any
 
-_context = contextvars.ContextVar("stepfit_call_context", default=None)
+_context: contextvars.ContextVar[Any] = contextvars.ContextVar("stepfit_call_context", default=None)
 
 
 class CallContext:

@@ -1,5 +1,8 @@
 """What convolution layers share: one constructor and one call per family, for any rank."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax.numpy as jnp
 
 from stepfit import activations, constraints, initializers, ops, regularizers
@@ -15,6 +18,9 @@ class Convolution(Layer):
 
     rank = 2
     paddings: tuple[str, ...] = ("valid", "same")
+    filters: int
+    _kernels: Callable[[int], None]
+    _apply: Callable[[Any], Any]
 
     def _set_geometry(self, kernel_size, strides, padding, data_format, dilation_rate):
         name = type(self).__name__

@@ -1,6 +1,8 @@
 """Dense, Embedding, and layers that wrap a function or a mask."""
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -33,9 +35,9 @@ class Dense(Layer):
 
     def __init__(
         self,
-        units,
-        activation=None,
-        use_bias=True,
+        units: int,
+        activation: str | Callable[[Any], Any] | None = None,
+        use_bias: bool = True,
         kernel_initializer="glorot_uniform",
         bias_initializer="zeros",
         kernel_regularizer=None,

@@ -1,5 +1,8 @@
 """The losses that layers add while they are called."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax.numpy as jnp
 
 from stepfit.core import scope as scopes
@@ -10,7 +13,13 @@ from stepfit.layers.loss_list import LossList
 class HasLosses:
     """The part of `Layer` that collects losses: of the last outermost call, one list a layer."""
 
-    def add_loss(self, loss):
+    # What the layer has beside this.
+    trainable_variables: Any
+    _flatten_layers: Callable[..., list]
+    _losses: list
+    _losses_token: Any
+
+    def add_loss(self, loss: Any) -> None:
         """Add a scalar, or a list of scalars, to the losses of the current call.
 
         Args:
@@ -28,13 +37,13 @@ class HasLosses:
         token = call_context.token()
         if scope is not None:
             if for_writing:
-                entry = _scope_losses(scope).get(id(self))
+                entry = scope.layer_losses.get(id(self))
                 if entry is None or entry[0] is not token:
-                    entry = _scope_losses(scope)[id(self)] = (token, [])
+                    entry = scope.layer_losses[id(self)] = (token, [])
                 return entry[1]
             while scope is not None:
-                if id(self) in _scope_losses(scope):
-                    return _scope_losses(scope)[id(self)][1]
+                if id(self) in scope.layer_losses:
+                    return scope.layer_losses[id(self)][1]
                 scope = scope.parent
             return []
         if for_writing and self._losses_token is not token:
@@ -42,7 +51,7 @@ class HasLosses:
         return self._losses
 
     @property
-    def losses(self):
+    def losses(self) -> list[Any]:
         """Losses of the last call: `add_loss`, activity regularizers, and weight regularizers."""
         found = LossList(loss for layer in self._flatten_layers() for loss in layer._loss_list())
         for v in self.trainable_variables:
@@ -51,8 +60,10 @@ class HasLosses:
                     found.append(v.regularizer(v.value))
         return found
 
-
-def _scope_losses(scope):
-    if not hasattr(scope, "layer_losses"):
-        scope.layer_losses = {}
-    return scope.layer_losses
+    def _forget_forward_losses(self):
+        """Drop what an earlier `stateless_call` left for `compute_loss`: this call is newer."""
+        self.__dict__.pop("_forward_losses", None)
+        scope = scopes.current_scope()
+        while scope is not None:
+            scope.forward_losses.pop(id(self), None)
+            scope = scope.parent

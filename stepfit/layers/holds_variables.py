@@ -5,6 +5,8 @@ trainable Variables, then its other ones, then those of the layers below, one af
 """
 
 import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,19 +21,29 @@ from stepfit.random import SeedGenerator
 class HoldsVariables(Tracked):
     """The part of `Layer` that makes and lists Variables."""
 
+    # What the layer has beside this.
+    name: str
+    built: bool
+    variable_dtype: str
+    _has_run: bool
+    _trainable: bool
+    _weights_made: list[Variable]
+    _check_ready: Callable[[], None]
+    _where: Callable[[], str]
+
     def add_weight(
         self,
-        shape=None,
-        initializer=None,
-        dtype=None,
-        trainable=True,
-        autocast=True,
-        regularizer=None,
-        constraint=None,
-        aggregation="none",
-        overwrite_with_gradient=False,
-        name=None,
-    ):
+        shape: Sequence[int] | int | None = None,
+        initializer: str | dict | Callable[..., Any] | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: str | dict | Callable[[Any], Any] | None = None,
+        constraint: str | dict | Callable[[Any], Any] | None = None,
+        aggregation: str = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+    ) -> Variable:
         """Make a Variable that belongs to this layer.
 
         Args:
@@ -78,57 +90,57 @@ class HoldsVariables(Tracked):
     add_variable = add_weight
 
     @property
-    def variables(self):
+    def variables(self) -> list[Variable]:
         """All Variables: weights and the states of seed generators; not metrics'."""
         self._check_ready()
         return _own_first(self)
 
     @property
-    def weights(self):
+    def weights(self) -> list[Variable]:
         """All Variables except the states of seed generators."""
         self._check_ready()
         return _own_first(self, seeds=False)
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> list[Variable]:
         """The Variables that optimizers update."""
         frozen = _frozen_variables(self)
         return [v for v in self.variables if v.trainable and id(v) not in frozen]
 
     @property
-    def non_trainable_variables(self):
+    def non_trainable_variables(self) -> list[Variable]:
         """The Variables that optimizers leave alone, seed states included."""
         frozen = _frozen_variables(self)
         return [v for v in self.variables if not v.trainable or id(v) in frozen]
 
     @property
-    def trainable_weights(self):
+    def trainable_weights(self) -> list[Variable]:
         """The weights that optimizers update."""
         return self.trainable_variables
 
     @property
-    def non_trainable_weights(self):
+    def non_trainable_weights(self) -> list[Variable]:
         """The weights that optimizers leave alone."""
         frozen = _frozen_variables(self)
         return [v for v in self.weights if not v.trainable or id(v) in frozen]
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[Any]:
         """The metrics that this layer and the layers below hold."""
         return walk(self, lambda x: hasattr(x, "update_state"), enter=_enter_for_variables)
 
     @property
-    def metrics_variables(self):
+    def metrics_variables(self) -> list[Variable]:
         """The Variables of the metrics."""
         return [v for m in self.metrics for v in m.variables]
 
     @property
-    def trainable(self):
+    def trainable(self) -> bool:
         """Whether the variables are updated in training; setting it sets every layer below."""
         return self._trainable
 
     @trainable.setter
-    def trainable(self, value):
+    def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
         for layer in self._flatten_layers(include_self=False):
             layer._trainable = bool(value)
@@ -141,7 +153,7 @@ class HoldsVariables(Tracked):
             below = [x for x in children(self) if isinstance(x, HoldsVariables)]
         return [self, *below] if include_self else below
 
-    def count_params(self):
+    def count_params(self) -> int:
         """Return the number of scalars in the weights."""
         if not self.built:
             raise errors.StepfitValueError(
@@ -150,11 +162,11 @@ class HoldsVariables(Tracked):
             )
         return sum(v.size for v in self.weights)
 
-    def get_weights(self):
+    def get_weights(self) -> list[np.ndarray]:
         """Return the weights' values as a list of NumPy arrays."""
         return [v.numpy() for v in self.weights]
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Iterable[Any]) -> None:
         """Set the weights from a list of arrays, in the order of `get_weights`.
 
         Raises:

@@ -1,5 +1,8 @@
 """Input: the symbolic tensor that a model's graph begins with."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from stepfit.core import dtypes, errors, symbolic
 from stepfit.layers.layer import Layer
 
@@ -59,15 +62,15 @@ class InputLayer(Layer):
 
 
 def Input(
-    shape=None,
-    batch_size=None,
-    dtype=None,
-    sparse=None,
-    batch_shape=None,
-    name=None,
-    tensor=None,
-    optional=False,
-):
+    shape: Sequence[int | None] | None = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    sparse: bool | None = None,
+    batch_shape: Sequence[int | None] | None = None,
+    name: str | None = None,
+    tensor: symbolic.KerasTensor | None = None,
+    optional: bool = False,
+) -> symbolic.KerasTensor:
     """Return a symbolic tensor to build a model on.
 
     Args:

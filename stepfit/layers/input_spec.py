@@ -31,7 +31,7 @@ class InputSpec:
     ):
         self.dtype, self.name, self.optional = dtype, name, optional
         self.shape = None if shape is None else tuple(shape)
-        self.ndim = ndim if shape is None else len(self.shape)
+        self.ndim = ndim if self.shape is None else len(self.shape)
         self.max_ndim, self.min_ndim = max_ndim, min_ndim
         self.axes = {int(k): v for k, v in (axes or {}).items()}
         self.allow_last_axis_squeeze = allow_last_axis_squeeze

@@ -11,6 +11,8 @@ adds to the loss, are in `holds_variables` and `has_losses`.
 import contextlib
 import functools
 import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -51,30 +53,32 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
     ((2, 3), 3)
     """
 
+    _signature: CallSignature
+
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
-            cls.build = _once(cls.build)
+            setattr(cls, "build", _once(cls.build))  # noqa: B010
         cls._signature = CallSignature(cls)
 
     def __init__(
         self,
         *,
-        activity_regularizer=None,
-        trainable=True,
-        dtype=None,
-        autocast=True,
-        name=None,
-        **kwargs,
+        activity_regularizer: str | dict | Callable[[Any], Any] | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
     ):
         cls = type(self).__name__
         input_shape = kwargs.pop("input_shape", None)
         if "input_dim" in kwargs:
             input_shape = (kwargs.pop("input_dim"),)
         if kwargs:
-            known = ("activity_regularizer", "trainable", "dtype", "autocast", "name")
+            shared = ("activity_regularizer", "trainable", "dtype", "autocast", "name")
             own = list(inspect.signature(type(self).__init__).parameters)
-            known = [k for k in (*own, *known) if k not in ("self", "kwargs", "args")]
+            known = [k for k in (*own, *shared) if k not in ("self", "kwargs", "args")]
             raise errors.unknown_name(f"{cls}(...)", "argument", next(iter(kwargs)), known)
         self._input_shape_argument = None if input_shape is None else tuple(input_shape)
         self.name = naming.check_name(name, cls) if name is not None else naming.auto_name(cls)
@@ -83,23 +87,23 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
         self.dtype_policy = dtypes.get_policy(dtype)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.autocast = autocast
-        self.input_spec = None
+        self.input_spec: Any = None
         self.supports_masking = "mask" in self._signature.names or type(self).compute_mask is not (
             Layer.compute_mask
         )
         self.built = self._in_build = False
         self._has_run = False
-        self._first_shapes = []  # of what the first call returned
+        self._first_shapes: list = []  # of what the first call returned
         self._trainable = bool(trainable)
         self._weights_made = []  # by add_weight, whether or not kept in an attribute
         self._losses = []
         self._losses_token = None
-        self._build_shapes = None
-        self._inbound_nodes = []
+        self._build_shapes: Any = None
+        self._inbound_nodes: list[symbolic.Node] = []
 
     # -- what subclasses give --------------------------------------------------------------------
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Make the variables; called once, with the shapes of the first inputs.
 
         Args:
@@ -108,20 +112,20 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
         """
         self._check_ready()
 
-    def call(self, *args, **kwargs):
+    def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; subclasses give the maths here."""
         raise errors.StepfitRuntimeError(
             f"{type(self).__name__} {self.name!r}: expected a `call` method, found none; define "
             "`def call(self, inputs): ...`."
         )
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """Return the mask of the outputs, given the inputs and their mask."""
         return previous_mask
 
     # -- calling -----------------------------------------------------------------------------------
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self._check_ready()
         if symbolic.any_symbolic(args, kwargs):
             return self._symbolic_call(args, kwargs)
@@ -130,6 +134,8 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
     def _run(self, args, kwargs):
         arguments = self._signature.bind(self, args, kwargs)
         with call_context.enter(self) as context:
+            if context.parent is None:
+                self._forget_forward_losses()
             arguments.resolve_training(context)
             arguments.convert(self)
             if not self.built:
@@ -171,8 +177,13 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
         return outputs
 
     def stateless_call(
-        self, trainable_variables, non_trainable_variables, *args, return_losses=False, **kwargs
-    ):
+        self,
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        *args: Any,
+        return_losses: bool = False,
+        **kwargs: Any,
+    ) -> Any:
         """Call the layer as a pure function of its variables' values.
 
         Args:
@@ -206,8 +217,7 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
         if return_losses:
             return outputs, new_frozen, losses
         if scope.parent is not None:
-            scope.parent.forward_losses = {**getattr(scope.parent, "forward_losses", {}),
-                                           id(self): losses}  # fmt: skip
+            scope.parent.forward_losses[id(self)] = losses
         else:
             self._forward_losses = losses
         return outputs, new_frozen
@@ -255,31 +265,31 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
             )
 
     def _call_build(self, shapes, arguments):
-        build = type(self).build
-        if build is Layer.build:
+        if type(self).build is Layer.build:
             return  # variables come with the first run of `call`
+        build: Any = self.build  # subclasses take what they need
         names = self._signature.build_names
         if (
             names
             and all(n.endswith("_shape") and n[:-6] in shapes for n in names)
             and not (len(names) == 1 and names[0] == "input_shape")
         ):
-            self.build(**{n: shapes[n[:-6]] for n in names})
+            build(**{n: shapes[n[:-6]] for n in names})
         elif names:
             if not shapes and self._signature.build_needs_shape and arguments.by_position():
                 name, value = arguments.by_position()[0]
                 where = f"{self._where()} call({name})"
                 raise errors.bad_type(where, "an array", errors.describe(value))
-            self.build(next(iter(shapes.values()), None))
+            build(next(iter(shapes.values()), None))
         else:
-            self.build()
+            build()
 
-    def compute_output_spec(self, *args, **kwargs):
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Return `KerasTensor`s for the outputs of a call on symbolic tensors."""
         run = lambda *a, **k: self._run(a, k)
         return symbolic.infer(run, args, kwargs, self._where())
 
-    def compute_output_shape(self, *args, **kwargs):
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Return the output shape(s) for input shape(s) given as tuples with None where unknown."""
         tensors = [_as_tensors(a, self.compute_dtype) for a in args]
         keys = {k.removesuffix("_shape"): _as_tensors(v, self.compute_dtype)
@@ -293,37 +303,37 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
     # -- the rest ----------------------------------------------------------------------------------
 
     @property
-    def path(self):
+    def path(self) -> str:
         """The names of the layers around this one and its own, joined by "/"."""
         return self._path
 
     @property
-    def dtype(self):
+    def dtype(self) -> str:
         """The dtype of the variables."""
         return self.dtype_policy.variable_dtype
 
     @property
-    def variable_dtype(self):
+    def variable_dtype(self) -> str:
         """The dtype of the variables."""
         return self.dtype_policy.variable_dtype
 
     @property
-    def compute_dtype(self):
+    def compute_dtype(self) -> str:
         """The dtype that `call` computes in."""
         return self.dtype_policy.compute_dtype
 
     @property
-    def input_dtype(self):
+    def input_dtype(self) -> str:
         """The dtype that float inputs are cast to."""
         return self.dtype_policy.compute_dtype
 
     @property
-    def input(self):
+    def input(self) -> Any:
         """The symbolic input of this layer's first call in a graph."""
         return self._first_node("input").args[0]
 
     @property
-    def output(self):
+    def output(self) -> Any:
         """The symbolic output of this layer's first call in a graph."""
         return self._first_node("output").outputs
 
@@ -358,11 +368,13 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
         if len(getattr(e, "__notes__", [])) < 4:
             e.add_note(f"In {self._where()}, called with {arguments.describe()}.")
 
-    def __getattr__(self, name):
-        # Only reached for what is missing: say so if `super().__init__()` was forgotten.
-        if not name.startswith("__") and "_init_arguments" in self.__dict__:
-            self._check_ready()
-        return object.__getattribute__(self, name)
+    if not TYPE_CHECKING:  # to a type checker, every name would be there
+
+        def __getattr__(self, name):
+            # Only reached for what is missing: say so if `super().__init__()` was forgotten.
+            if not name.startswith("__") and "_init_arguments" in self.__dict__:
+                self._check_ready()
+            return object.__getattribute__(self, name)
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"

@@ -1,6 +1,8 @@
 """Layers that join several inputs into one, and their function forms."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 
@@ -46,6 +48,8 @@ class _Merge(Layer):
 
 class _Elementwise(_Merge):
     """Base: shapes broadcast; inputs of lower rank get axes of size 1 after the batch."""
+
+    _merge: Callable[[Any, Any], Any]
 
     def _check_shapes(self, shapes):
         rank = max(len(s) for s in shapes)
@@ -134,6 +138,8 @@ class Average(_Elementwise):
 
 
 class _Extreme(_Elementwise):
+    _extreme: Callable[[Any, Any], Any]
+
     def _merge(self, inputs, masks):
         """Fold with the extreme; where one side is masked, the other side's value is taken."""
         result, result_seen = inputs[0], _over(masks[0], inputs[0])

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from stepfit import constraints, initializers, ops, regularizers
 from stepfit.core import config, errors
+from stepfit.core.variable import Variable
 from stepfit.layers import arguments
 from stepfit.layers.input_spec import InputSpec
 from stepfit.layers.layer import Layer
@@ -12,6 +13,9 @@ from stepfit.layers.layer import Layer
 
 class _ScaleAndCentre(Layer):
     """Base: a scale `gamma` and an offset `beta`, kept in the variable dtype inside `call`."""
+
+    gamma: Variable | None
+    beta: Variable | None
 
     def __init__(
         self, center, scale, beta_initializer, gamma_initializer, beta_regularizer,

@@ -1,5 +1,8 @@
 """Pooling over windows and over all space, in 1, 2 or 3 dimensions."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax.numpy as jnp
 
 from stepfit import ops
@@ -11,6 +14,7 @@ from stepfit.layers.layer import Layer
 
 class _Pooling(Layer):
     rank = 2
+    _pool: Callable[..., Any]
 
     def __init__(self, pool_size, strides=None, padding="valid", data_format=None, **kwargs):
         super().__init__(**kwargs)
@@ -120,6 +124,7 @@ class AveragePooling3D(_AveragePooling):
 
 class _GlobalPooling(Layer):
     rank = 2
+    _reduce: Callable[..., Any]
 
     def __init__(self, data_format=None, keepdims=False, **kwargs):
         super().__init__(**kwargs)

@@ -1,6 +1,8 @@
 """Layers that add noise in training, or a penalty on activity. Without training: the identity."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 
@@ -14,6 +16,8 @@ from stepfit.layers.layer import Layer
 
 class _Random(Layer):
     """Base: a seed generator, and `_disturb`, which runs in training where `amount` is above 0."""
+
+    _disturb: Callable[[Any], Any]
 
     def __init__(self, amount, seed, **kwargs):
         super().__init__(**kwargs)

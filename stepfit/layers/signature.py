@@ -209,6 +209,6 @@ def masks_of(value):
         found = [masks_of(v) for v in value]
         return found if any(m is not None for m in found) else None
     if isinstance(value, dict):
-        found = {k: masks_of(v) for k, v in value.items()}
-        return found if any(m is not None for m in found.values()) else None
+        by_key = {k: masks_of(v) for k, v in value.items()}
+        return by_key if any(m is not None for m in by_key.values()) else None
     return masks.get_mask(value)

@@ -1,6 +1,7 @@
 """Loss: one value per sample from `call`, one number from the reduction, which stands only here."""
 
 import inspect
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +36,12 @@ class Loss(registry.Configurable):
     4.0
     """
 
-    def __init__(self, name=None, reduction="sum_over_batch_size", dtype=None):
+    def __init__(
+        self,
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        dtype: Any = None,
+    ):
         self.name = name or naming.auto_name(type(self).__name__)
         self.reduction = standardize_reduction(reduction)
         self._dtype = dtypes.get_policy(dtype or config.floatx()).compute_dtype
@@ -45,11 +51,11 @@ class Loss(registry.Configurable):
         """Name of the dtype in which the loss is computed."""
         return self._dtype
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return one value per sample (or per sample and position) from arrays in `self.dtype`."""
         raise NotImplementedError(f"{type(self).__name__} must define call(self, y_true, y_pred)")
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return the reduced loss.
 
         Args:

@@ -8,6 +8,8 @@ same on arrays that are passed in and returned, for code under `jax.jit`.
 
 import functools
 import inspect
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -56,10 +58,10 @@ class Metric(registry.Configurable, Tracked):
         if "result" in vars(cls):
             setattr(cls, "result", _with_values(cls.result))  # noqa: B010
 
-    def __init__(self, dtype=None, name=None):
+    def __init__(self, dtype: Any = None, name: str | None = None):
         self.name = name or naming.auto_name(type(self).__name__)
         self._dtype = dtypes.get_policy(dtype or config.floatx()).compute_dtype
-        self._variables = []
+        self._variables: list[Variable] = []
 
     @property
     def dtype(self):
@@ -73,8 +75,13 @@ class Metric(registry.Configurable, Tracked):
     # -- state -------------------------------------------------------------------------------------
 
     def add_variable(
-        self, shape=(), initializer="zeros", dtype=None, aggregation="sum", name=None
-    ):
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        aggregation: str = "sum",
+        name: str | None = None,
+    ) -> Variable:
         """Make a Variable that is part of the metric's state.
 
         Args:
@@ -105,12 +112,18 @@ class Metric(registry.Configurable, Tracked):
         setattr(variable, INITIAL, np.array(variable.peek()))
         return variable
 
-    def add_weight(self, shape=(), initializer=None, dtype=None, name=None):
+    def add_weight(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = None,
+        dtype: Any = None,
+        name: str | None = None,
+    ) -> Variable:
         """Make a Variable; the older name of `add_variable`."""
         return self.add_variable(shape=shape, initializer=initializer, dtype=dtype, name=name)
 
     @property
-    def variables(self):
+    def variables(self) -> list[Variable]:
         """The metric's Variables: its own, then those of metrics it holds."""
         self._check_super_called("variables")
         held = children(self)
@@ -120,21 +133,21 @@ class Metric(registry.Configurable, Tracked):
                 found += [v for v in metric.variables if not any(v is seen for seen in found)]
         return found
 
-    def update_state(self, *args, **kwargs):
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Add one batch to the state."""
         raise NotImplementedError(f"{type(self).__name__} must define update_state(self, ...)")
 
-    def result(self):
+    def result(self) -> Any:
         """Return the metric's value over everything since the last reset: a scalar or a dict."""
         raise NotImplementedError(f"{type(self).__name__} must define result(self)")
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         """Give every Variable the value it had at the start."""
         for variable in self.variables:
             initial = getattr(variable, INITIAL, None)
             variable.assign(np.zeros(variable.shape) if initial is None else initial)
 
-    def merge_state(self, metrics):
+    def merge_state(self, metrics: "Iterable[Metric]") -> None:
         """Add the states of other metrics of the same kind to this one.
 
         Args:
@@ -167,7 +180,7 @@ class Metric(registry.Configurable, Tracked):
             for variable, other in zip(mine, theirs, strict=True):
                 variable.assign_add(other.value)
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Add one batch and return the value so far."""
         self._check_super_called("__call__")
         self.update_state(*args, **kwargs)
@@ -175,7 +188,9 @@ class Metric(registry.Configurable, Tracked):
 
     # -- the same on arrays passed in and returned -------------------------------------------------
 
-    def stateless_update_state(self, metric_variables, *args, **kwargs):
+    def stateless_update_state(
+        self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any
+    ) -> list[Any]:
         """Return the state after `update_state(*args, **kwargs)` from the state given.
 
         Args:
@@ -197,12 +212,12 @@ class Metric(registry.Configurable, Tracked):
             self.update_state(*args, **kwargs)
             return [v.value for v in self.variables]
 
-    def stateless_result(self, metric_variables):
+    def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
         """Return `result()` for the state given."""
         with self._scope("stateless_result", metric_variables):
             return self.result()
 
-    def stateless_reset_state(self):
+    def stateless_reset_state(self) -> list[Any]:
         """Return the state at the start as a list of arrays."""
         with Scope():
             self.reset_state()

@@ -1,5 +1,7 @@
 """Graph: the nodes between some symbolic inputs and outputs, and how to run them on arrays."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,7 +46,9 @@ class Graph:
 
     def _visit(self):
         """Return the nodes the outputs depend on, and the order operations are first met in."""
-        visited, state, first_seen = [], {}, {}
+        visited: list[Any] = []
+        state: dict[int, str] = {}
+        first_seen: dict[int, int] = {}
         for output in self.output_tensors:
             stack = [(output, False)]
             while stack:
@@ -80,7 +84,9 @@ class Graph:
 
         It is Keras's order of `model.layers`, and so of the weights.
         """
-        node_depth, operation_depth, operations = {}, {}, {}
+        node_depth: dict[int, int] = {}
+        operation_depth: dict[int, int] = {}
+        operations: dict[int, Any] = {}
         for node in reversed(visited):
             operation = node.operation
             depth = max(node_depth.get(id(node), 0), operation_depth.get(id(operation), 0))
@@ -98,7 +104,7 @@ class Graph:
         return [operations[k] for k in keys]
 
     def _check_names(self):
-        seen = {}
+        seen: dict[str, Any] = {}
         for layer in self.layers:
             if seen.setdefault(layer.name, layer) is not layer:
                 raise errors.bad_value(

@@ -1,5 +1,8 @@
 """Model: a layer that can be trained, given by a `call` or by symbolic inputs and outputs."""
 
+from collections.abc import Callable
+from typing import Any
+
 from stepfit.core import errors, symbolic
 from stepfit.layers.layer import Layer
 from stepfit.models.graph import Graph
@@ -30,15 +33,17 @@ class Model(Trainer, Layer):
     ((None, 2), 10)
     """
 
-    def __new__(cls, *args, **kwargs):
+    _functional_class: "type[Model]"
+
+    def __new__(cls, *args: Any, **kwargs: Any):
         if cls is Model and _is_functional(args, kwargs):
             cls = Model._functional_class
         return super().__new__(cls, *args, **kwargs)
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         Trainer.__init__(self)
-        self._graph = None
-        self._graph_layers = []
+        self._graph: Graph | None = None
+        self._graph_layers: list[Layer] = []
         if _is_functional(args, kwargs):
             inputs, outputs, kwargs = _take_tensors(args, kwargs, type(self).__name__)
             kwargs.setdefault("autocast", False)
@@ -56,7 +61,7 @@ class Model(Trainer, Layer):
 
     _untracked_names = Layer._untracked_names | Trainer._untracked_names | {"_graph"}
 
-    def call(self, *args, **kwargs):
+    def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs; given by the graph, or by the subclass."""
         if self._graph is None:
             raise errors.StepfitRuntimeError(
@@ -71,7 +76,7 @@ class Model(Trainer, Layer):
     # -- structure -------------------------------------------------------------------------------
 
     @property
-    def layers(self):
+    def layers(self) -> list[Layer]:
         """The layers: of the graph, in its order, or held in attributes."""
         if self._graph is not None:
             own = self._flatten_layers(include_self=False, recursive=False)
@@ -79,11 +84,11 @@ class Model(Trainer, Layer):
         return self._flatten_layers(include_self=False, recursive=False)
 
     @property
-    def operations(self):
+    def operations(self) -> list[Any]:
         """The graph's layers and operations, in its order."""
         return [] if self._graph is None else list(self._graph.operations)
 
-    def get_layer(self, name=None, index=None):
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Return one of `layers` by name or by index."""
         if (name is None) == (index is None):
             raise errors.bad_value("get_layer(name, index)", "one of the two", "both or neither")
@@ -102,47 +107,47 @@ class Model(Trainer, Layer):
         )
 
     @property
-    def inputs(self):
+    def inputs(self) -> list[symbolic.KerasTensor] | None:
         """The graph's symbolic inputs, as a list."""
         return None if self._graph is None else list(self._graph.input_tensors)
 
     @property
-    def outputs(self):
+    def outputs(self) -> list[symbolic.KerasTensor] | None:
         """The graph's symbolic outputs, as a list."""
         return None if self._graph is None else list(self._graph.output_tensors)
 
     @property
-    def input(self):
+    def input(self) -> Any:
         """The graph's symbolic inputs, in their structure."""
         return self._require_graph("input").inputs
 
     @property
-    def output(self):
+    def output(self) -> Any:
         """The graph's symbolic outputs, in their structure."""
         return self._require_graph("output").outputs
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> Any:
         """The shape of the input, or a structure of shapes."""
         return symbolic.map_tensors(lambda t: t.shape, self._require_graph("input_shape").inputs)
 
     @property
-    def output_shape(self):
+    def output_shape(self) -> Any:
         """The shape of the output, or a structure of shapes."""
         return symbolic.map_tensors(lambda t: t.shape, self._require_graph("output_shape").outputs)
 
     @property
-    def input_names(self):
+    def input_names(self) -> list[str]:
         """Names of the inputs."""
         return [t.name for t in self._require_graph("input_names").input_tensors]
 
     @property
-    def output_names(self):
+    def output_names(self) -> list[str]:
         """Names of the outputs: those of the layers that produce them."""
-        self._require_graph("output_names")
-        return self._output_names() or list(self._graph.outputs)
+        graph = self._require_graph("output_names")
+        return self._output_names() or list(graph.outputs)
 
-    def _require_graph(self, what):
+    def _require_graph(self, what) -> Graph:
         if self._graph is None:
             raise errors.StepfitAttributeError(
                 f"{self._where()} has no {what!r}: it is not made of symbolic inputs and outputs, "
@@ -152,7 +157,7 @@ class Model(Trainer, Layer):
 
     # -- building ----------------------------------------------------------------------------------
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Make every variable for input shape(s) with the batch axis, computing nothing.
 
         Args:
@@ -170,7 +175,7 @@ class Model(Trainer, Layer):
             self._building = False
         self.built = True
 
-    build.by_calling = True
+    setattr(build, "by_calling", True)  # noqa: B010
     _building = False
 
     def _call_build(self, shapes, arguments):
@@ -178,9 +183,14 @@ class Model(Trainer, Layer):
             super()._call_build(shapes, arguments)
 
     def summary(
-        self, line_length=None, positions=None, print_fn=None, expand_nested=False,
-        show_trainable=False, layer_range=None,
-    ):  # fmt: skip
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Callable[..., Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
         """Print a table of the layers, their output shapes and their numbers of parameters.
 
         Args:

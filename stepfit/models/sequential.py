@@ -1,5 +1,8 @@
 """Sequential: a model that is a list of layers."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from stepfit.core import errors, naming, symbolic
 from stepfit.layers import Function
 from stepfit.layers.input_layer import Input, InputLayer
@@ -25,16 +28,21 @@ class Sequential(Model):
     (4, 2)
     """
 
-    def __init__(self, layers=None, trainable=True, name=None):
+    def __init__(
+        self,
+        layers: Iterable[Any] | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+    ):
         super().__init__(trainable=trainable, name=name)
-        self._stack = []
-        self._tensor = None  # the symbolic output so far
-        self._source = None
+        self._stack: list[Layer] = []
+        self._tensor: Any = None  # the symbolic output so far
+        self._source: Any = None
         for layer in layers or []:
             self._append(layer)
         self._finish()
 
-    def add(self, layer, rebuild=True):
+    def add(self, layer: Any, rebuild: bool = True) -> None:
         """Append a layer.
 
         Args:
@@ -44,7 +52,7 @@ class Sequential(Model):
         if rebuild:
             self._finish()
 
-    def pop(self, rebuild=True):
+    def pop(self, rebuild: bool = True) -> Layer:
         """Remove the last layer and return it."""
         if not self._stack:
             raise errors.StepfitValueError(f"{self._where()} pop: there is no layer to remove.")
@@ -102,11 +110,11 @@ class Sequential(Model):
         self._changed()
 
     @property
-    def layers(self):
+    def layers(self) -> list[Layer]:
         """The layers, without the input."""
         return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Make every layer's variables for an input shape with the batch axis.
 
         Args:
@@ -115,7 +123,7 @@ class Sequential(Model):
         with naming.name_scope(self.name):
             self._build_chain(input_shape, None)
 
-    build.by_calling = True
+    setattr(build, "by_calling", True)  # noqa: B010
 
     def _build_chain(self, input_shape, dtype):
         if self._graph is not None:
@@ -143,4 +151,4 @@ class Sequential(Model):
 
     def call(self, inputs, training=None, mask=None):
         """Run the layers in order."""
-        return self._graph.run(inputs)
+        return self._require_graph("graph").run(inputs)

@@ -77,7 +77,8 @@ def _branches(model):
     graph = getattr(model, "_graph", None)
     if graph is None:
         return {}
-    sources, used = {}, {}
+    sources: dict[int, list[str]] = {}
+    used: dict[str, int] = {}
     for node in graph.nodes:
         for tensor in node.input_tensors:
             name = graph.source(tensor).operation.name

@@ -8,6 +8,7 @@ state is in Variables, so the same code runs eagerly and, on the values of a sco
 
 import re
 import warnings
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -65,18 +66,18 @@ class Optimizer(OptimizerState):
 
     def __init__(
         self,
-        learning_rate=0.001,
-        weight_decay=None,
-        clipnorm=None,
-        clipvalue=None,
-        global_clipnorm=None,
-        use_ema=False,
-        ema_momentum=0.99,
-        ema_overwrite_frequency=None,
-        loss_scale_factor=None,
-        gradient_accumulation_steps=None,
-        name=None,
-        **kwargs,
+        learning_rate: Any = 0.001,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
     ):
         where = type(self).__name__
         if kwargs.pop("decay", None) is not None:
@@ -103,7 +104,7 @@ class Optimizer(OptimizerState):
 
     # -- what subclasses implement or use ----------------------------------------------------------
 
-    def transformation(self):
+    def transformation(self) -> Any:
         """Return the optax transformation that turns gradients into a direction.
 
         `combine` then applies the learning rate. `update` of the transformation also receives
@@ -119,11 +120,11 @@ class Optimizer(OptimizerState):
         """Return a weight's new value, given its direction and the learning rate."""
         return value - learning_rate * direction
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Update one variable; where a subclass overrides this, `transformation` is not used."""
         raise NotImplementedError
 
-    def build(self, variables):
+    def build(self, variables: Iterable[Variable]) -> None:
         """Make the state for a list of Variables; a second time for the same ones does nothing.
 
         Raises:
@@ -131,23 +132,21 @@ class Optimizer(OptimizerState):
         """
         self._check_super_called()
         where = type(self).__name__
-        variables = checks.variables(f"{where}.build(variables)", variables)
+        own: list[Variable] = checks.variables(f"{where}.build(variables)", variables)
         if self.built or self._trainable_variables:
-            if list(map(id, variables)) != list(map(id, self._trainable_variables)):
-                raise checks.foreign(self, variables)
+            if list(map(id, own)) != list(map(id, self._trainable_variables)):
+                raise checks.foreign(self, own)
             return
-        self._trainable_variables = variables
-        self._index = {id(v): i for i, v in enumerate(variables)}
+        self._trainable_variables = own
+        self._index = {id(v): i for i, v in enumerate(own)}
         if self.use_ema:
-            self._model_variables_moving_average = self.add_optimizer_variables(
-                variables, "average"
-            )
+            self._model_variables_moving_average = self.add_optimizer_variables(own, "average")
         if self.gradient_accumulation_steps:
-            self._accumulated = self.add_optimizer_variables(variables, "gradient_accumulator")
-            self._contributing = set()
+            self._accumulated = self.add_optimizer_variables(own, "gradient_accumulator")
+            self._contributing: set[int] = set()
         if not self._has_update_step():
             self._state = TransformationState(
-                optax.with_extra_args_support(self.transformation()), variables,
+                optax.with_extra_args_support(self.transformation()), own,
                 self._add_from_value, self._last_slots,
             )  # fmt: skip
         if self.gradient_accumulation_steps:
@@ -157,14 +156,16 @@ class Optimizer(OptimizerState):
 
     # -- updating ----------------------------------------------------------------------------------
 
-    def apply_gradients(self, grads_and_vars):
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
         """Update from pairs ``(gradient, variable)``; returns `iterations`. See `apply`."""
         pairs = list(grads_and_vars)
         if pairs:
             self.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self.iterations
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(
+        self, grads: Iterable[Any], trainable_variables: Iterable[Variable] | None = None
+    ) -> None:
         """Update the variables from their gradients.
 
         Args:
@@ -190,7 +191,12 @@ class Optimizer(OptimizerState):
         else:
             self._update(grads)
 
-    def stateless_apply(self, optimizer_variables, grads, trainable_variables):
+    def stateless_apply(
+        self,
+        optimizer_variables: Sequence[Any],
+        grads: Sequence[Any],
+        trainable_variables: Sequence[Any],
+    ) -> tuple[list[Any], list[Any]]:
         """Update without side effects, for use inside `jax.jit`.
 
         Args:
@@ -224,11 +230,11 @@ class Optimizer(OptimizerState):
         current = scope.get_current_value
         return [current(v) for v in weights], [current(v) for v in own]
 
-    def scale_loss(self, loss):
+    def scale_loss(self, loss: Any) -> Any:
         """Return the loss to differentiate: multiplied by `loss_scale_factor`, if there is one."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
-    def finalize_variable_values(self, var_list):
+    def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Set Variables to their moving average, where `use_ema` is on and updates were made.
 
         Args:
@@ -248,7 +254,9 @@ class Optimizer(OptimizerState):
             average = self._model_variables_moving_average[self._index[id(variable)]]
             variable.assign(jnp.where(started, average.value, variable.value))
 
-    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
         """Exempt Variables from weight decay; call it before the optimizer is built.
 
         Args:
@@ -376,7 +384,8 @@ class Optimizer(OptimizerState):
                 f"{where}.apply(grads)", f"{len(given)} gradients, one per variable",
                 f"{len(grads)}",
             )  # fmt: skip
-        aligned, missing = [None] * len(self._trainable_variables), []
+        aligned: list[Any] = [None] * len(self._trainable_variables)
+        missing = []
         for gradient, variable in zip(grads, given, strict=True):
             if gradient is None:
                 missing.append(variable)

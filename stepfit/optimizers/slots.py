@@ -1,6 +1,7 @@
 """What an optimizer owns: its Variables, its learning rate, its config."""
 
 import inspect
+from typing import Any
 
 import jax.numpy as jnp
 
@@ -28,11 +29,11 @@ class OptimizerState(Tracked, registry.Configurable):
         where = type(self).__name__
         self.name = naming.check_name(name, where) if name else naming.auto_name(where)
         self._version = 0
-        self._variables = []
-        self._trainable_variables = []
-        self._index = {}
+        self._variables: list[Variable] = []
+        self._trainable_variables: list[Variable] = []
+        self._index: dict[int, int] = {}
         self._iterations = self.add_variable((), dtype="int32", name="iteration")
-        self._learning_rate = rates.standardize(learning_rate, f"{where} learning_rate")
+        self._learning_rate: Any = rates.standardize(learning_rate, f"{where} learning_rate")
         if not (learning_rate is None or callable(learning_rate)):
             value = self._learning_rate
             self._learning_rate = self.add_variable(
@@ -42,24 +43,24 @@ class OptimizerState(Tracked, registry.Configurable):
     # -- reading ---------------------------------------------------------------------------------
 
     @property
-    def variables(self):
+    def variables(self) -> list[Variable]:
         """The optimizer's state, a flat list of Variables that begins with `iterations`."""
         return list(self._variables)
 
     @property
-    def iterations(self):
+    def iterations(self) -> Variable:
         """Variable (int32): the number of updates made."""
         return self._iterations
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> Any:
         """The learning rate now: a Variable, or what the schedule or callable gives."""
         if isinstance(self._learning_rate, Variable):
             return self._learning_rate
         return rates.evaluate(self._learning_rate, self._iterations.value)
 
     @learning_rate.setter
-    def learning_rate(self, value):
+    def learning_rate(self, value: Any) -> None:
         value = rates.standardize(value, f"{type(self).__name__}.learning_rate")
         if callable(value) and not isinstance(value, Variable):
             dropped = self._learning_rate

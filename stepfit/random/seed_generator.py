@@ -2,15 +2,17 @@
 
 A draw takes the state as its key and advances the counter. Inside a compiled step the state is part
 of the model's non-trainable state, so every step draws new numbers and resuming repeats them. The
-*global* generator serves calls without a seed: inside a step its state is carried along by the
-engine, and each call in the step folds in its own number.
+*global* generator serves calls without a seed: the engine hands each step a key of its own, and
+each call in the step folds in its own number.
 """
 
+import threading
+from typing import Any
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from stepfit.core import errors, naming, registry, seeding
+from stepfit.core import errors, jax_private, naming, registry, seeding
 from stepfit.core import scope as scopes
 from stepfit.core.tracking import Tracked
 from stepfit.core.variable import Variable
@@ -33,7 +35,7 @@ class SeedGenerator(Tracked, registry.Configurable):
     False
     """
 
-    def __init__(self, seed=None, name=None, **kwargs):
+    def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any):
         if kwargs:
             raise errors.unknown_name(
                 "SeedGenerator(...)", "argument", next(iter(kwargs)), ("seed", "name")
@@ -53,7 +55,7 @@ class SeedGenerator(Tracked, registry.Configurable):
                 name="seed_generator_state",
             )
 
-    def next(self, ordered=True):
+    def next(self, ordered: bool = True) -> jax.Array:
         """Return a fresh key (uint32, shape (2,)) and advance the state."""
         key = self.state.value
         self.state.assign(key + np.array([0, 1], "uint32"))
@@ -64,29 +66,47 @@ class SeedGenerator(Tracked, registry.Configurable):
         return {"seed": self.initial_seed}
 
 
-class _GlobalGenerator(SeedGenerator):
-    """The generator behind calls without a seed.
+class _GlobalGenerator:
+    """The generator behind calls without a seed: a seed, and the number of draws so far.
 
-    Inside a scope it does not assign (an assignment in an inner scope, a gradient's say, would be
-    lost): it folds the number of the draw within this step into the state that the step was given.
+    The engine *reserves* a number for each step and gives the step the key made of it, as the value
+    of `state` in the step's scope; draws inside the step fold in their own number. Nothing is
+    assigned, so nothing is lost in an inner scope, and threads that train do not meet.
     """
 
-    def next(self, ordered=True):
+    def __init__(self, seed):
+        self.state = Variable(
+            np.zeros(2, "uint32"), trainable=False, autocast=False, name="global_random_state"
+        )
+        self._lock = threading.Lock()
+        self.reset(seed)
+
+    def reset(self, seed):
+        """Start over from a seed."""
+        with self._lock:
+            self.seed, self.count = int(seed) % 2**32, 0
+
+    def reserve(self, number=1):
+        """Return the key of the next draw (uint32, shape (2,)) and pass over `number` draws."""
+        with self._lock:
+            count, self.count = self.count, self.count + number
+            return np.array([self.seed, count % 2**32], "uint32")
+
+    def next(self):
+        """Return a fresh key: of the step's, inside a step; else the next one."""
         scope = scopes.current_scope()
-        if scope is None:
-            if isinstance(jnp.zeros(()) + 0, jax.core.Tracer):
-                raise errors.StepfitRuntimeError(_FROZEN)
-            return super().next()
-        while scope.parent is not None:
-            scope = scope.parent
-        if (
-            not getattr(scope, "abstract", False)
-            and scope.get_current_value(self.state) is None
-            and isinstance(jnp.zeros(()) + 0, jax.core.Tracer)
-        ):
+        if scope is not None:
+            root, key = scopes.root_scope(), scope.get_current_value(self.state)
+            if key is not None:
+                if not jax_private.in_trace_of(key):
+                    raise errors.StepfitRuntimeError(_REPEATED)
+                root.draws += 1
+                return jax.random.fold_in(key, root.draws)
+            if root.abstract:
+                return np.zeros(2, "uint32")
+        if jax_private.under_trace():
             raise errors.StepfitRuntimeError(_FROZEN)
-        scope.draws = getattr(scope, "draws", 0) + 1
-        return jax.random.fold_in(self.state.value, scope.draws)
+        return self.reserve()
 
 
 _FROZEN = (
@@ -94,28 +114,25 @@ _FROZEN = (
     "into the compiled function and repeat at every call. Pass seed=SeedGenerator(...) that the "
     "model or layer holds as an attribute, or a jax.random key of your own with jax.random.*."
 )
+_REPEATED = (
+    "stepfit.random: expected a key inside lax.scan, a loop, cond, checkpoint or an inner jit, "
+    "found seed=None; the same numbers would be drawn each time round. Draw before, or split a "
+    "jax.random key and pass its parts in."
+)
 
-_global = {}
+_global: dict[str, _GlobalGenerator] = {}
 
 
 def global_generator():
     """Return the process-wide generator behind calls without a seed."""
     if "generator" not in _global:
-        _global["generator"] = _GlobalGenerator(seeding.draw_seed(), name="global_seed_generator")
+        _global["generator"] = _GlobalGenerator(seeding.draw_seed())
     return _global["generator"]
 
 
 def reset_global(seed):
     """Seed the process-wide generator."""
-    state = np.array([int(seed) % 2**32, 0], "uint32")
-    global_generator().state.assign(state)
-
-
-def advance_global(scope):
-    """Move the process-wide generator on at the end of a step that drew from it in `scope`."""
-    if getattr(scope, "draws", 0):
-        state = global_generator().state
-        scope.bind(state, scope.get_current_value(state) + np.array([0, 1], "uint32"))
+    global_generator().reset(seed)
 
 
 def draw_key(seed):

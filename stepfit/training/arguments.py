@@ -48,7 +48,7 @@ def chunks(batches, size):
         for batch in batches:
             yield [batch]
         return
-    chunk = []
+    chunk: list = []
     for batch in batches:
         if chunk and _shapes(batch) != _shapes(chunk[0]):
             yield from ([b] for b in chunk)

@@ -1,14 +1,26 @@
 """Compilation: what a model is trained with - optimizer, losses, metrics - and their state."""
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
 import jax
 import jax.numpy as jnp
 
 from stepfit import metrics as metrics_module
 from stepfit import optimizers as optimizers_module
+from stepfit.callbacks import History
 from stepfit.core import errors
 from stepfit.core import scope as scopes
+from stepfit.core.dtypes import DTypePolicy
 from stepfit.core.tracking import walk
+from stepfit.core.variable import Variable
+from stepfit.metrics import Metric
+from stepfit.optimizers import Optimizer
 from stepfit.training.compiled import CompiledLoss, CompiledMetrics, LossTracker
+from stepfit.training.state import TrainState
+
+if TYPE_CHECKING:
+    import optax
 
 _DEFAULT_OPTIMIZER = "rmsprop"
 
@@ -16,36 +28,48 @@ _DEFAULT_OPTIMIZER = "rmsprop"
 class Compilation:
     """Mixin that gives a model `compile`, its losses and metrics, and its training state."""
 
+    # What the model has beside this.
+    trainable_variables: list[Variable]
+    non_trainable_variables: list[Variable]
+    losses: list[Any]
+    dtype_policy: DTypePolicy
+    _where: Callable[[], str]
+    _runner: Callable[[str], Any]
+
     def __init__(self):
         self._compiled = False
-        self._optimizer = None
-        self._optimizer_given = None
-        self._loss_tracker = None
-        self._compiled_loss = None
-        self._compiled_metrics = None
-        self._runners = {}
+        self._optimizer: Any = None
+        self._optimizer_given: Any = None
+        self._loss_tracker: Any = None
+        self._compiled_loss: Any = None
+        self._compiled_metrics: CompiledMetrics | None = None
+        self._runners: dict[str, Any] = {}
         self.run_eagerly = False
-        self.jit_compile = "auto"
+        self.jit_compile: bool | Literal["auto"] | None = "auto"
         self.steps_per_execution = 1
         self.stop_training = False
-        self.history = None
+        self._training_now = 0  # passes over training data that are under way
+        self.history: History | Any = None  # of the last `fit`
 
-    _untracked_names = frozenset({"_compiled_loss", "_compiled_metrics", "_runners", "history"})
+    _untracked_names = frozenset({
+        "_compile_arguments", "_compiled_loss", "_compiled_metrics", "_optimizer_given", "_runners",
+        "history",
+    })  # fmt: skip
 
     # -- compile -----------------------------------------------------------------------------------
 
     def compile(
         self,
-        optimizer=_DEFAULT_OPTIMIZER,
-        loss=None,
-        loss_weights=None,
-        metrics=None,
-        weighted_metrics=None,
-        run_eagerly=False,
-        steps_per_execution=1,
-        jit_compile="auto",
-        auto_scale_loss=True,
-    ):
+        optimizer: "str | dict | Optimizer | optax.GradientTransformation" = _DEFAULT_OPTIMIZER,
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | Literal["auto"] | None = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
         """Say how the model is trained.
 
         Args:
@@ -118,19 +142,19 @@ class Compilation:
         self._runners = {}
 
     @property
-    def compiled(self):
+    def compiled(self) -> bool:
         """Whether `compile` was called."""
         return self._compiled
 
     @property
-    def optimizer(self):
+    def optimizer(self) -> Optimizer | Any:
         """The optimizer given to `compile`; the default one is made when first asked for."""
         if self._optimizer is None and self._optimizer_given is not None:
             self._optimizer = optimizers_module.get(self._optimizer_given)
         return self._optimizer
 
     @optimizer.setter
-    def optimizer(self, value):
+    def optimizer(self, value: Any) -> None:
         self._optimizer = None if value is None else optimizers_module.get(value)
 
     @property
@@ -156,7 +180,7 @@ class Compilation:
     # -- metrics and losses ------------------------------------------------------------------------
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[Metric]:
         """The metrics that are reported and reset: the loss, the compiled ones, and attributes."""
         return list({id(m): m for m in self._own_metrics()}.values())
 
@@ -172,8 +196,7 @@ class Compilation:
         return found + held
 
     def _held_metrics(self):
-        # The loss tracker of a compiled model within this one belongs to the training of that one.
-        inside = {id(m._loss_tracker) for m in walk(self, lambda x: isinstance(x, Compilation))}
+        inside = self._of_inner_models("_loss_tracker")
         metrics = walk(self, lambda x: isinstance(x, metrics_module.Metric), enter=_not_optimizer)
         for metric in metrics:
             inside |= {id(m) for m in walk(metric, lambda x: isinstance(x, metrics_module.Metric))}
@@ -191,24 +214,31 @@ class Compilation:
         return list({id(m): m for m in both}.values())
 
     @property
-    def metrics_names(self):
+    def metrics_names(self) -> list[str]:
         """Names of the metrics."""
         return [m.name for m in self.metrics]
 
-    def reset_metrics(self):
+    def reset_metrics(self) -> None:
         """Start every metric of the model over."""
         for metric in self._all_metrics():
             metric.reset_state()
 
-    def get_metrics_result(self):
+    def get_metrics_result(self) -> dict[str, Any]:
         """Return ``{name: value}`` of the model's metrics, nested results flattened."""
-        results = {}
+        results: dict[str, Any] = {}
         for metric in self.metrics:
             value = metric.result()
             results.update(value if isinstance(value, dict) else {metric.name: value})
         return results
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
         """Return the loss of one batch: the compiled losses plus those of the forward pass.
 
         Losses added by layers (`add_loss`, activity and weight regularizers) during the last
@@ -244,9 +274,8 @@ class Compilation:
     def _forward_losses_now(self):
         scope = scopes.current_scope()
         while scope is not None:
-            kept = getattr(scope, "forward_losses", {})
-            if id(self) in kept:
-                return kept.pop(id(self))
+            if id(self) in scope.forward_losses:
+                return scope.forward_losses.pop(id(self))
             scope = scope.parent
         kept = self.__dict__.pop("_forward_losses", None)
         if kept is not None:
@@ -256,7 +285,9 @@ class Compilation:
                 pass  # they belong to a trace that is over
         return self.losses
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
         """Update the compiled metrics with one batch and return `get_metrics_result()`."""
         if self._compiled_metrics is not None and y is not None:
             self._compiled_metrics.update(y, y_pred, sample_weight)
@@ -266,15 +297,15 @@ class Compilation:
 
     def stateless_compute_loss(
         self,
-        trainable_variables,
-        non_trainable_variables,
-        metrics_variables,
-        x=None,
-        y=None,
-        y_pred=None,
-        sample_weight=None,
-        training=True,
-    ):
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        metrics_variables: Sequence[Any],
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tuple[Any, tuple[list[Any], ...]]:
         """Compute the loss as a pure function of the variables' values.
 
         Args:
@@ -290,7 +321,7 @@ class Compilation:
             ("non_trainable_variables", self.non_trainable_variables, non_trainable_variables),
             ("metrics_variables", self.metrics_variables, metrics_variables),
         ]
-        pairs = []
+        pairs: list[tuple[Variable, Any]] = []
         for name, variables, values in groups:
             values = list(values)
             if len(values) != len(variables):
@@ -305,16 +336,23 @@ class Compilation:
         return loss, new
 
     @property
-    def metrics_variables(self):
+    def metrics_variables(self) -> list[Variable]:
         """The Variables of the metrics, in the order of `metrics`."""
         return [v for m in self.metrics for v in m.variables]
 
     # -- the state -------------------------------------------------------------------------------
 
     def _optimizers(self):
-        return walk(
+        theirs = self._of_inner_models("_optimizer") - {id(self._optimizer)}
+        found = walk(
             self, lambda x: isinstance(x, optimizers_module.Optimizer), enter=_not_optimizer
         )
+        return [o for o in found if id(o) not in theirs]
+
+    def _of_inner_models(self, attribute):
+        """ids of what compiled models within this one have for their own training."""
+        models = walk(self, lambda x: isinstance(x, Compilation), enter=_not_optimizer)
+        return {id(getattr(m, attribute)) for m in models}
 
     def _state_part(self, name):
         """Return the Variables of one part of the training state."""
@@ -327,7 +365,7 @@ class Compilation:
         """Variables of trackers that an overridden `metrics` does not list."""
         return [v for m in self._all_metrics() for v in m.variables]
 
-    def get_state(self, kind="train"):
+    def get_state(self, kind: Literal["train", "test", "predict"] = "train") -> TrainState:
         """Return the current values of everything a step may change, as a `TrainState`.
 
         Args:
@@ -335,7 +373,7 @@ class Compilation:
         """
         return self._runner(kind).layout().state(lambda v: v.value)
 
-    def set_state(self, state):
+    def set_state(self, state: TrainState | Sequence[Any]) -> None:
         """Write a state back to the model, its optimizers and metrics.
 
         Args:

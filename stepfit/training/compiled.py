@@ -1,5 +1,7 @@
 """What `compile` was given, resolved against a model's outputs: losses and metrics per output."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,8 +25,8 @@ class CompiledLoss:
     def __init__(self, loss, loss_weights=None, output_names=None):
         self.given, self.weights, self.output_names = loss, loss_weights, output_names
         _validate(loss, "loss", _check_loss)
-        self._shapes = ()
-        self.terms = None  # list of (Output, loss function, weight)
+        self._shapes: list[Any] = []
+        self.terms: Any = None  # list of (Output, loss function, weight)
 
     def build(self, y_true, y_pred):
         """Match the losses to the outputs (arrays or shapes)."""
@@ -122,7 +124,7 @@ class LossTracker(metrics_module.Mean):
         value = super().result()
         root = scopes.root_scope()
         if root is not None:
-            root.tracker_results = [*getattr(root, "tracker_results", []), value]
+            root.tracker_results.append(value)
         return value
 
 
@@ -178,7 +180,8 @@ class CompiledMetrics:
         self.output_names = output_names
         for argument, value in self.given.items():
             _validate(value, argument, _check_metric)
-        self.metrics, self.weighted = None, None
+        self.metrics: Any = None
+        self.weighted: Any = None
 
     def build(self, y_true, y_pred):
         """Match the metrics to the outputs (arrays or shapes)."""
@@ -190,7 +193,7 @@ class CompiledMetrics:
             for metric in self._for_output(argument, value, output, outputs, y_true, y_pred)
         ]
         names = _names(found)
-        built = {argument: [] for argument in self.given}
+        built: dict[str, list] = {argument: [] for argument in self.given}
         for name, (argument, output, metric) in zip(names, found, strict=True):
             if output.path:
                 metric = OutputMetric(name, metric, output)

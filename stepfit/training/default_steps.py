@@ -1,18 +1,21 @@
 """The steps that a model has unless it gives its own."""
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from stepfit.core import errors
 from stepfit.core import scope as scopes
+from stepfit.core.variable import Variable
 from stepfit.training.gradients import value_and_grad
 from stepfit.training.state import PARTS, TrainState
 from stepfit.utils import unpack_x_y_sample_weight
 
 
-def serves_both_styles(step):
+def serves_both_styles(step: Callable) -> Any:
     """Make a stateful step ``(self, data)`` answer ``(self, state, data)`` too, for `super()`."""
     kind = step.__name__.removesuffix("_step")
 
@@ -27,13 +30,13 @@ def serves_both_styles(step):
         return _statelessly(self, kind, step, *args)
 
     both.__name__, both.__doc__, both.__qualname__ = step.__name__, step.__doc__, step.__qualname__
-    both._serves_both_styles = True
+    setattr(both, "_serves_both_styles", True)  # noqa: B010
     return both
 
 
 def _statelessly(model, kind, step, state, data):
     parts = [model._state_part(name) for name in PARTS[kind]]
-    pairs = []
+    pairs: list[tuple[Variable, Any]] = []
     for name, variables, values in zip(PARTS[kind], parts, state, strict=True):
         if len(variables) != len(values):
             raise errors.bad_value(

@@ -7,16 +7,17 @@ training state is donated only to a function that has been compiled.
 """
 
 import collections
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stepfit.core import errors
+from stepfit.core import errors, jax_private
 from stepfit.core.variable import gather
 from stepfit.random.seed_generator import global_generator
 from stepfit.training.state import Layout
-from stepfit.training.step import Step, parts_for
+from stepfit.training.step import Discovery, Step, parts_for
 
 _MAX_DISCOVERIES = 8
 
@@ -33,11 +34,13 @@ class Runner:
 
     def __init__(self, model, kind, eager=False, fuse=1):
         self.model, self.kind, self.eager, self.fuse = model, kind, eager, fuse
-        self.cell = None
-        self.step = None
-        self._single = self._fused = None
-        self._checked = set()
-        self._extras = []
+        self.cell: Any = None  # these come with the first batch
+        self.step: Any = None
+        self._single: Any = None
+        self._fused: Any = None
+        self._careful = False
+        self._checked: set = set()
+        self._extras: list = []
         self._earlier_traces = 0
 
     @property
@@ -50,9 +53,10 @@ class Runner:
     def layout(self):
         """Return the layout of the state as the model is now."""
         parts = {name: self.model._state_part(name) for name in parts_for(self.kind)}
-        extras = [global_generator().state, *self.model._hidden_variables(), *self._extras]
-        versions = tuple(getattr(o, "version", 0) for o in self.model._optimizers())
-        return Layout(self.kind, parts, extras, versions)
+        extras = [*self.model._hidden_variables(), *self._extras]
+        schedules = tuple(getattr(o, "version", 0) for o in self.model._optimizers())
+        frozen = tuple(layer._trainable for layer in self.model._flatten_layers())
+        return Layout(self.kind, parts, extras, (schedules, frozen))
 
     def prepare(self, batch):
         """Trace the step for a batch's shapes; raise what is wrong; change nothing.
@@ -62,15 +66,20 @@ class Runner:
         """
         batch = to_device_form(batch)
         self._bind(self.layout())
-        key = self._batch_key(batch)
+        key = _shapes(batch)
         if key in self._checked or self.eager:
             return
         for _ in range(_MAX_DISCOVERIES):
-            self._single.trace(self._peek(), batch)
+            self.step.closed = False
+            values = [v.peek() for v in self.step.layout.variables]
+            traced = self._single.trace(values, np.zeros(2, "uint32"), batch)
             self._extras += self.step.guests
             layout = self.layout()
             if layout.key == self.step.layout.key:
+                self.step.closed = True
                 self._checked.add(key)
+                if not self._careful and jax_private.calls_back(traced.jaxpr.jaxpr):
+                    self._compile(careful=True)
                 return
             self._bind(layout)
         raise errors.StepfitRuntimeError(
@@ -84,67 +93,97 @@ class Runner:
             return
         self._earlier_traces = self.traces
         self.step = Step(self.model, self.kind, layout)
-        donate = (0,) if self.kind == "train" else ()
-        self._single = jax.jit(self.step, donate_argnums=donate)
-        self._fused = jax.jit(self._scan, donate_argnums=donate)
+        self._compile(careful=False)
         self._checked = set()
         self.cell = None
 
-    def _scan(self, values, batches):
-        """Run the step on K stacked batches; the logs of the last one are returned."""
+    def _compile(self, careful):
+        """Make the compiled functions.
 
-        def body(values, batch):
-            logs, values = self.step(values, batch)
+        Args:
+            careful: whether a step may fail while it runs, as one that calls Python may: then the
+                old state is kept until the new one is there.
+        """
+        self._careful = careful
+        donate = (0,) if self.kind == "train" and not careful else ()
+        self._single = jax.jit(self.step, donate_argnums=donate)
+        self._fused = jax.jit(self._scan, donate_argnums=donate)
+
+    def _scan(self, values, key, batches):
+        """Run the step on K stacked batches; the logs of the last one are returned."""
+        count = jax.tree.leaves(batches)[0].shape[0]
+        numbers = jnp.arange(count, dtype="uint32")
+        keys = jnp.stack([jnp.broadcast_to(key[0], count), key[1] + numbers], axis=1)
+
+        def body(values, inputs):
+            logs, values = self.step(values, *inputs)
             return values, logs
 
-        values, logs = jax.lax.scan(body, values, batches)
+        values, logs = jax.lax.scan(body, values, (keys, batches))
         if self.kind != "predict":
             logs = jax.tree.map(lambda x: x[-1], logs)
         return logs, values
-
-    def _peek(self):
-        return [v.peek() for v in self.step.layout.variables]
-
-    def _batch_key(self, batch):
-        leaves, structure = jax.tree.flatten(batch)
-        return structure, tuple((x.shape, str(x.dtype)) for x in leaves)
 
     # -- running ---------------------------------------------------------------------------------
 
     def run(self, batch):
         """Run one step on one batch; returns its logs (device scalars) or outputs."""
-        return self._dispatch(self._single, to_device_form(batch))
+        return self._dispatch(to_device_form(batch), 1)
 
     def run_many(self, batches):
-        """Run one step on each of several batches of the same shapes, in one dispatch."""
+        """Run one step on each of several batches of the same shapes, in one dispatch.
+
+        Returns:
+            The last step's logs; for "predict" a list of outputs, one for each batch.
+        """
         if self.eager or len(batches) == 1:
             results = [self.run(b) for b in batches]
             return results if self.kind == "predict" else results[-1]
         stacked = jax.tree.map(lambda *xs: np.stack([np.asarray(x) for x in xs]), *batches)
-        result = self._dispatch(self._fused, to_device_form(stacked))
+        result = self._dispatch(to_device_form(stacked), len(batches))
         if self.kind == "predict":
             return [jax.tree.map(lambda x, i=i: x[i], result) for i in range(len(batches))]
         return result
 
-    def _dispatch(self, function, batch):
-        cell = self._cell()
+    def _dispatch(self, batch, count):
+        key = global_generator().reserve(count)
         if self.eager:
-            result, values = self.step(list(cell.values), batch)
-        else:
-            result, values = function(cell.values, batch)
-        cell.values = values
+            return self._run_eagerly(key, batch)
+        while True:
+            cell = self._cell()
+            function = self._single if count == 1 else self._fused
+            try:
+                result, values = function(cell.values, key, batch)
+            except Discovery:  # in tracing: nothing has been run
+                self.prepare(batch if count == 1 else jax.tree.map(lambda x: x[0], batch))
+                continue
+            if self._careful:
+                jax.block_until_ready((result, values))
+            cell.values = values
+            return result
+
+    def _run_eagerly(self, key, batch):
+        self._bind(self.layout())
+        cell = self._cell()
+        result, cell.values = self.step(list(cell.values), key, batch)
+        for variable, value in self.step.guest_values:
+            variable.assign(value)
         return result
 
     def _cell(self):
         """Return the cell, with no value in it that somebody else holds."""
-        variables = self.step.layout.variables
         if self.cell is None or self.cell.left:
-            self.cell = gather(variables)
+            self.cell = gather(self.step.layout.variables)
         elif self.cell.escaped and self.kind == "train":
             for index in self.cell.escaped:
                 self.cell.values[index] = jnp.array(self.cell.values[index])
             self.cell.escaped = set()
         return self.cell
+
+
+def _shapes(batch):
+    leaves, structure = jax.tree.flatten(batch)
+    return structure, tuple((x.shape, str(x.dtype)) for x in leaves)
 
 
 def to_device_form(batch):

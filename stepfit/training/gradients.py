@@ -1,11 +1,17 @@
 """Gradients of stateful code: `jax.value_and_grad` that lets side effects through."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import jax
 
 from stepfit.core import scope as scopes
+from stepfit.core.variable import Variable
 
 
-def value_and_grad(fn, variables):
+def value_and_grad(
+    fn: Callable[..., Any], variables: Iterable[Variable]
+) -> Callable[..., tuple[Any, list[jax.Array]]]:
     """Return a function that computes ``fn``'s value and its gradients by `variables`.
 
     What `fn` assigns on the way (batch statistics, random states, metrics) takes effect outside,
@@ -33,7 +39,8 @@ def value_and_grad(fn, variables):
     variables = list(variables)
 
     def run(*args, **kwargs):
-        written, has_aux = [], []
+        written: list[Variable] = []
+        has_aux: list[bool] = []
 
         def pure(values):
             pairs = list(zip(variables, values, strict=True))

@@ -7,9 +7,12 @@ import threading
 class SafeInterrupts:
     """Holds back SIGINT inside the block until `check` is called.
 
-    The first Ctrl-C is kept and raised by the next `check()`; a second one raises at once. Outside
-    the main thread, where signals cannot be caught, nothing is changed.
+    The first Ctrl-C is kept and raised by the next `check()`; a second one raises at once, unless a
+    step is running (`busy`). Outside the main thread, where signals cannot be caught, nothing is
+    changed.
     """
+
+    busy = False
 
     def __enter__(self):
         self._pending = False
@@ -20,9 +23,17 @@ class SafeInterrupts:
         return self
 
     def _handle(self, number, frame):
-        if self._pending:
+        if self._pending and not self.busy:
             raise KeyboardInterrupt
         self._pending = True
+
+    def shield(self, run, *args):
+        """Return ``run(*args)``, which no Ctrl-C interrupts."""
+        self.busy = True
+        try:
+            return run(*args)
+        finally:
+            self.busy = False
 
     def check(self):
         """Raise KeyboardInterrupt if Ctrl-C was pressed."""

@@ -6,6 +6,9 @@ A state unpacks as the tuple that Keras's JAX users know: four parts in `train_s
 ``state.of(self.discriminator)``, never by counting positions.
 """
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 import jax
 
 from stepfit.core import errors
@@ -33,7 +36,8 @@ class Layout:
 
     def __init__(self, kind, parts, extras, versions=()):
         self.kind, self.parts = kind, parts
-        listed, self.place = set(), {}
+        listed: set[int] = set()
+        self.place: dict[int, tuple[str, int]] = {}  # of a Variable: its part, its index there
         for name, variables in parts.items():
             for index, v in enumerate(variables):
                 listed.add(id(v))
@@ -63,36 +67,43 @@ class TrainState:
         return logs, state
     """
 
-    def __init__(self, layout, *parts):
+    trainable_variables: list[Any]
+    non_trainable_variables: list[Any]
+    optimizer_variables: list[Any]
+    metrics_variables: list[Any]
+
+    def __init__(self, layout: Layout, *parts: Any):
         self._layout = layout
         self._parts = tuple(parts)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return iter(self._parts)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._parts)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         return self._parts[index]
 
-    def __getattr__(self, name):
-        if name.startswith("_"):
-            raise AttributeError(name)
-        names = list(self._layout.parts)
-        if name in names:
-            return self._parts[names.index(name)]
-        kind = f"{self._layout.kind}_step"
-        known = [*names, "of", "replace"]
-        near = errors.nearest(name, known)
-        hint = f"did you mean {near!r}?" if near else f"it has {known}."
-        raise errors.StepfitAttributeError(f"the state of {kind} has no {name!r}; {hint}")
+    if not TYPE_CHECKING:  # to a type checker, every name would be there
+
+        def __getattr__(self, name):
+            if name.startswith("_"):
+                raise AttributeError(name)
+            names = list(self._layout.parts)
+            if name in names:
+                return self._parts[names.index(name)]
+            kind = f"{self._layout.kind}_step"
+            known = [*names, "of", "replace"]
+            near = errors.nearest(name, known)
+            hint = f"did you mean {near!r}?" if near else f"it has {known}."
+            raise errors.StepfitAttributeError(f"the state of {kind} has no {name!r}; {hint}")
 
     def __repr__(self):
         sizes = (f"{n}: {len(p)}" for n, p in zip(self._layout.parts, self._parts, strict=True))
         return f"<TrainState {', '.join(sizes)}>"
 
-    def of(self, owner):
+    def of(self, owner: Any) -> Any:
         """Return the values that belong to `owner`.
 
         Args:
@@ -108,7 +119,7 @@ class TrainState:
         """
         return jax.tree.map(self._value, variables_of(owner), is_leaf=_is_variable)
 
-    def replace(self, owner, values):
+    def replace(self, owner: Any, values: Any) -> "TrainState":
         """Return a new state with the values of `owner` replaced.
 
         Args:
@@ -117,7 +128,7 @@ class TrainState:
         """
         wanted = variables_of(owner)
         named = "state.replace(owner, values)"
-        new = {}
+        new: dict[int, tuple[Variable, Any]] = {}
         _collect(wanted, values, new, f"{named} for {_name(owner)}")
         for v, _ in new.values():
             self._value(v)

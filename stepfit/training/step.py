@@ -11,6 +11,7 @@ both become the same function ``(values, batch) -> (logs, values)``.
 
 import collections
 import inspect
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ import numpy as np
 
 from stepfit.core import errors, scope
 from stepfit.metrics import Mean
-from stepfit.random.seed_generator import advance_global
+from stepfit.random.seed_generator import global_generator
 from stepfit.training.compiled import LossTracker
 from stepfit.training.state import PARTS, TrainState
 
@@ -45,6 +46,10 @@ def is_stateless(method):
     return len(required) == 2 or (len(parameters) == 2 and parameters[0].name == "state")
 
 
+class Discovery(Exception):
+    """Raised in tracing: a batch of another shape led the step to Variables not met before."""
+
+
 class Step:
     """The pure function of one kind of step.
 
@@ -60,13 +65,22 @@ class Step:
         self.stateless = is_stateless(self.method)
         self.name = f"{type(model).__name__}.{kind}_step"
         self.traces = 0
-        self.guests = []  # Variables met in the last trace that the layout does not hold
+        self.closed = False  # whether the layout is known to hold all that the step uses
+        self.guests = []  # Variables met in the last run that the layout does not hold
+        self.guest_values = []  # what those were assigned
 
-    def __call__(self, values, batch):
-        """Run the step: ``(values of layout.variables, batch) -> (logs or outputs, values)``."""
+    def __call__(self, values, key, batch):
+        """Run the step: ``(values, key, batch) -> (logs or outputs, values)``.
+
+        Args:
+            values: those of `layout.variables`.
+            key: this step's share of the process-wide random numbers (uint32, shape (2,)).
+            batch: what the data source gave.
+        """
         self.traces += 1
         variables = self.layout.variables
         with scope.Scope(zip(variables, values, strict=True), collect_losses=True) as s:
+            s.bind(global_generator().state, key)
             given = {id(v): s.values[id(v)] for v in variables}
             try:
                 result = self._run(s, given, batch)
@@ -75,8 +89,10 @@ class Step:
                 raise
             if self.kind != "predict":
                 result = self._settle_logs(s, given, result)
-            advance_global(s)
         self.guests = [v for v in s.guests.values() if id(v) not in given]
+        self.guest_values = [(v, s.values[id(v)]) for v in self.guests if id(v) in s.values]
+        if self.guests and self.closed:
+            raise Discovery
         new, seen = [], set()
         for v in variables:
             value = s.values[id(v)]
@@ -115,7 +131,8 @@ class Step:
         before, assigned = given[id(v)], s.values[id(v)]
         if value is before or value is assigned:
             return  # untouched, or read back after a stateful call: the scope has the last word
-        shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+        shape: Any = getattr(value, "shape", None)
+        dtype: Any = getattr(value, "dtype", None)
         if isinstance(value, (int, float)):
             value = jnp.asarray(value, v.dtype)
             shape, dtype = value.shape, value.dtype
@@ -182,9 +199,9 @@ class Step:
             touched = any(s.values[id(v)] is not given[id(v)] for v in metric.variables)
             if touched or not metric.variables:
                 return value
-            if any(value is r for r in getattr(s, "tracker_results", [])):
+            if any(value is r for r in s.tracker_results):
                 # The step reports the loss tracker but left it to compute_loss to update it.
-                loss = getattr(s, "last_loss", None)
+                loss = s.last_loss
                 if loss is None and self.model._compiled_loss is None:
                     return None  # a model without a loss has none to report
                 if type(loss) is not type(value):  # none, or one inside a gradient

@@ -6,10 +6,14 @@ into History. How a weight travels: the `Runner` gathers the model's Variables i
 step returns new values for it, and every Variable reads its value there.
 """
 
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
 import jax
 import numpy as np
 
-from stepfit.callbacks import CallbackList
+from stepfit.callbacks import Callback, CallbackList, History
 from stepfit.core import errors
 from stepfit.core import scope as scopes
 from stepfit.training import arguments, default_steps
@@ -23,18 +27,27 @@ from stepfit.utils import unpack_x_y_sample_weight
 _MOST_LABELS = 1 << 26  # bytes of labels that are looked at before training
 
 
+Verbosity = Literal["auto", 0, 1, 2] | bool
+Callbacks = Callback | Iterable[Callback] | None
+
+
 class Trainer(Compilation):
     """Mixin that gives a model its training loop."""
+
+    # What the model has beside this.
+    built: bool
+    _has_call: Callable[[], bool]
 
     train_step = default_steps.train_step
     test_step = default_steps.test_step
     predict_step = default_steps.predict_step
 
     def _runner(self, kind):
-        if kind not in self._runners:
-            eager = self.run_eagerly or self.jit_compile is False
-            self._runners[kind] = Runner(self, kind, eager, self.steps_per_execution)
-        return self._runners[kind]
+        eager = self.run_eagerly or self.jit_compile is False
+        runner = self._runners.get(kind)
+        if runner is None or (runner.eager, runner.fuse) != (eager, self.steps_per_execution):
+            runner = self._runners[kind] = Runner(self, kind, eager, self.steps_per_execution)
+        return runner
 
     def _ready(self, kind, batch):
         """Build and check everything that the first batch shows to be needed."""
@@ -124,23 +137,23 @@ class Trainer(Compilation):
 
     def fit(
         self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
-        callbacks=None,
-        validation_split=0.0,
-        validation_data=None,
-        shuffle=True,
-        class_weight=None,
-        sample_weight=None,
-        initial_epoch=0,
-        steps_per_epoch=None,
-        validation_steps=None,
-        validation_batch_size=None,
-        validation_freq=1,
-    ):
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Verbosity = "auto",
+        callbacks: Callbacks = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | Literal["batch"] = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Iterable[int] = 1,
+    ) -> History:
         """Train the model.
 
         Args:
@@ -168,73 +181,74 @@ class Trainer(Compilation):
         Raises:
             ValueError, TypeError: naming the argument; the model is as it was then.
         """
-        epochs = arguments.count(epochs, "fit(epochs)", least=1)
-        initial_epoch = arguments.count(initial_epoch, "fit(initial_epoch)", least=0)
-        validate_after = arguments.validation_epochs(validation_freq)
-        if validation_split and validation_data is None:
-            (x, y, sample_weight), validation_data = split_validation(
-                x, y, sample_weight, validation_split
-            )
-        source = make_source(
-            x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, steps=steps_per_epoch,
-            class_weight=class_weight,
-        )  # fmt: skip
-        validation = None
-        if validation_data is not None:
-            vx, vy, vw = unpack_validation_data(validation_data)
-            validation = make_source(
-                vx, vy, vw, batch_size=validation_batch_size or batch_size,
-                steps=validation_steps, argument="validation_data",
-                steps_argument="validation_steps",
-            )  # fmt: skip
-        callbacks = self._callback_list(callbacks, verbose, epochs, source, history=True)
-        if validation is not None and validation_freq != 1:  # epochs in which no val_... is due
-            callbacks.set_params({**callbacks.params, "validation_freq": validation_freq})
-        self._ready("train", source.peek())
-        self._check_labels(source)
-        if validation is not None:
-            with arguments.naming("validation_data"):
-                self._ready("test", validation.peek())
-            self._check_labels(validation, "validation_data[1]")
-
-        self.stop_training = False
-        logs = {}
         with SafeInterrupts() as interrupts:
-            callbacks.on_train_begin()
+            epochs = arguments.count(epochs, "fit(epochs)", least=1)
+            initial_epoch = arguments.count(initial_epoch, "fit(initial_epoch)", least=0)
+            validate_after = arguments.validation_epochs(validation_freq)
+            if validation_split and validation_data is None:
+                (x, y, sample_weight), validation_data = split_validation(
+                    x, y, sample_weight, validation_split
+                )
+            source = make_source(
+                x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, steps=steps_per_epoch,
+                class_weight=class_weight,
+            )  # fmt: skip
+            validation = None
+            if validation_data is not None:
+                vx, vy, vw = unpack_validation_data(validation_data)
+                validation = make_source(
+                    vx, vy, vw, batch_size=validation_batch_size or batch_size,
+                    steps=validation_steps, argument="validation_data",
+                    steps_argument="validation_steps",
+                )  # fmt: skip
+            hooks = self._callback_list(callbacks, verbose, epochs, source, history=True)
+            if validation is not None and validation_freq != 1:  # epochs in which no val_... is due
+                hooks.set_params({**hooks.params, "validation_freq": validation_freq})
+            self._ready("train", source.peek())
+            self._check_labels(source)
+            if validation is not None:
+                with arguments.naming("validation_data"):
+                    self._ready("test", validation.peek())
+                self._check_labels(validation, "validation_data[1]")
+
+            self.stop_training = False
+            logs = {}
+            counts = {id(o): count for o, count in self._update_counts()}
+            hooks.on_train_begin()
             for epoch in range(initial_epoch, epochs):
                 self.reset_metrics()
-                callbacks.on_epoch_begin(epoch)
+                hooks.on_epoch_begin(epoch)
                 logs = to_floats(
-                    self._run_pass("train", source.epoch(epoch), callbacks, interrupts)
+                    self._run_pass("train", source.epoch(epoch), hooks, interrupts)
                 )
                 if validation is not None and validate_after(epoch + 1):
-                    results = self._evaluate(validation, callbacks, interrupts)
+                    results = self._evaluate(validation, hooks, interrupts)
                     logs.update({f"val_{k}": v for k, v in results.items()})
-                callbacks.on_epoch_end(epoch, logs)
+                hooks.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
-            if self._optimizer is not None and self._optimizer.built:
-                self._finalize_weights()
-            callbacks.on_train_end(logs)
+            for optimizer, count in self._update_counts():
+                if count != counts.get(id(optimizer), 0):
+                    optimizer.finalize_variable_values(optimizer._trainable_variables)
+            hooks.on_train_end(logs)
         return self.history
 
-    def _finalize_weights(self):
-        """Have the weights be the averaged ones, where the optimizer keeps averages."""
-        for optimizer in self._optimizers():
-            if optimizer.built:
-                optimizer.finalize_variable_values(self.trainable_variables)
+    def _update_counts(self):
+        """Return ``(optimizer, updates so far)`` for those that keep averages of the weights."""
+        found = (getattr(o, "inner_optimizer", o) for o in self._optimizers())
+        return [(o, int(o.iterations)) for o in found if o.use_ema and o.built]
 
     def evaluate(
         self,
-        x=None,
-        y=None,
-        batch_size=None,
-        verbose="auto",
-        sample_weight=None,
-        steps=None,
-        callbacks=None,
-        return_dict=False,
-    ):
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Verbosity = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Callbacks = None,
+        return_dict: bool = False,
+    ) -> Any:
         """Return the loss and the metrics on some data.
 
         Args:
@@ -248,23 +262,30 @@ class Trainer(Compilation):
             The loss if there are no metrics, else a list: the loss, then the metrics in the order
             of `metrics_names`; or a dict.
         """
-        source = make_source(x, y, sample_weight, batch_size=batch_size, steps=steps,
-                             steps_argument="steps")  # fmt: skip
-        self._ready("test", source.peek())
-        self._check_labels(source)
-        callbacks = self._callback_list(callbacks, verbose, 1, source)
         with SafeInterrupts() as interrupts:
-            results = self._evaluate(source, callbacks, interrupts)
+            source = make_source(x, y, sample_weight, batch_size=batch_size, steps=steps,
+                                 steps_argument="steps")  # fmt: skip
+            self._ready("test", source.peek())
+            self._check_labels(source)
+            hooks = self._callback_list(callbacks, verbose, 1, source)
+            results = self._evaluate(source, hooks, interrupts)
         return results if return_dict else self._in_order(results)
 
-    def _evaluate(self, source, callbacks, interrupts):
-        self.reset_metrics()
-        callbacks.on_test_begin()
-        logs = to_floats(self._run_pass("test", source.epoch(0), callbacks, interrupts))
-        callbacks.on_test_end(logs)
+    def _evaluate(self, source, hooks, interrupts):
+        with self._metrics_apart():
+            hooks.on_test_begin()
+            logs = to_floats(self._run_pass("test", source.epoch(0), hooks, interrupts))
+            hooks.on_test_end(logs)
         return logs
 
-    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Verbosity = "auto",
+        steps: int | None = None,
+        callbacks: Callbacks = None,
+    ) -> Any:
         """Return the model's outputs for some data, as NumPy arrays.
 
         Args:
@@ -274,39 +295,58 @@ class Trainer(Compilation):
         Returns:
             Arrays in the structure of the model's outputs, batches joined along axis 0.
         """
-        source = make_source(x, batch_size=batch_size, steps=steps, steps_argument="steps")
-        self._ready("predict", source.peek())
-        callbacks = self._callback_list(callbacks, verbose, 1, source)
-        outputs = []
         with SafeInterrupts() as interrupts:
-            callbacks.on_predict_begin()
-            self._run_pass("predict", source.epoch(0), callbacks, interrupts, outputs)
-            callbacks.on_predict_end()
+            source = make_source(x, batch_size=batch_size, steps=steps, steps_argument="steps")
+            self._ready("predict", source.peek())
+            hooks = self._callback_list(callbacks, verbose, 1, source)
+            outputs: list[Any] = []
+            hooks.on_predict_begin()
+            self._run_pass("predict", source.epoch(0), hooks, interrupts, outputs)
+            hooks.on_predict_end()
         return jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
 
     def _run_pass(self, kind, batches, callbacks, interrupts, outputs=None):
         """Run one kind of step over some batches; returns the last logs."""
-        runner = self._runner(kind)
+        runner: Any = None
         begin = getattr(callbacks, f"on_{kind}_batch_begin")
         end = getattr(callbacks, f"on_{kind}_batch_end")
-        logs, step = {}, 0
-        for chunk in arguments.chunks(batches, runner.fuse):
-            begin(step)
-            result = runner.run_many(chunk)
-            step += len(chunk)
-            if outputs is None:
-                logs = LazyLogs(result)
-                end(step - 1, logs)
-            else:
-                results = result if isinstance(result, list) and len(chunk) > 1 else [result]
-                if len(chunk) == 1 and isinstance(result, list):
-                    results = result
-                outputs.extend(jax.device_get(results))
-                end(step - 1, {"outputs": outputs[-1]})
-            interrupts.check()
-            if self.stop_training and kind == "train":
-                break
+        logs: Mapping[str, float] = {}
+        step = 0
+        self._training_now += kind == "train"
+        try:
+            for chunk in arguments.chunks(batches, self.steps_per_execution):
+                if runner is None:  # a callback may have changed the model since the last pass
+                    self._ready(kind, chunk[0])
+                    runner = self._runner(kind)
+                interrupts.check()
+                begin(step)
+                result = interrupts.shield(runner.run_many, chunk)
+                step += len(chunk)
+                if outputs is None:
+                    logs = LazyLogs(result)
+                    end(step - 1, logs)
+                else:
+                    outputs.extend(jax.device_get(result))
+                    end(step - 1, {"outputs": outputs[-1]})
+                interrupts.check()
+                if self.stop_training and kind == "train":
+                    break
+        finally:
+            self._training_now -= kind == "train"
         return logs
+
+    @contextlib.contextmanager
+    def _metrics_apart(self):
+        """Give the block metrics of its own: an epoch that is under way keeps its."""
+        kept = []
+        if self._training_now:
+            kept = [(v, v.value) for m in self._all_metrics() for v in m.variables]
+        self.reset_metrics()
+        try:
+            yield
+        finally:
+            for variable, value in kept:
+                variable.assign(value)
 
     def _callback_list(self, callbacks, verbose, epochs, source, history=False):
         if isinstance(callbacks, CallbackList):
@@ -329,8 +369,13 @@ class Trainer(Compilation):
     # -- single batches ----------------------------------------------------------------------------
 
     def train_on_batch(
-        self, x, y=None, sample_weight=None, class_weight=None, return_dict=False
-    ):
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
         """Run one training step on one batch.
 
         Args:
@@ -343,7 +388,9 @@ class Trainer(Compilation):
         """
         return self._on_batch("train", x, y, sample_weight, return_dict, class_weight)
 
-    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
         """Evaluate one batch; arguments and result as in `train_on_batch`."""
         return self._on_batch("test", x, y, sample_weight, return_dict)
 
@@ -354,12 +401,11 @@ class Trainer(Compilation):
         self._ready(kind, data)
         if self._compiled_loss is not None and self._compiled_loss.terms:
             self._compiled_loss.check_labels(unpack_x_y_sample_weight(data)[1])
-        self.reset_metrics()
-        with SafeInterrupts():
-            logs = to_floats(self._runner(kind).run(data))
+        with SafeInterrupts() as interrupts, self._metrics_apart():
+            logs = to_floats(interrupts.shield(self._runner(kind).run, data))
         return logs if return_dict else self._in_order(logs)
 
-    def predict_on_batch(self, x):
+    def predict_on_batch(self, x: Any) -> Any:
         """Return the model's outputs for one batch, as NumPy arrays."""
         data = arguments.one_batch(x, None, None)
         self._ready("predict", data)

@@ -65,7 +65,7 @@ def narrow(array, path, all_floats=True):
     if jnp.issubdtype(array.dtype, np.floating):
         if array.dtype != config.floatx() and (all_floats or array.dtype == np.float64):
             return array.astype(jnp.dtype(config.floatx()))
-    elif array.dtype in (np.int64, np.uint64) and not _has_64_bits():
+    elif array.dtype in (np.int64, np.uint64) and not config.x64_enabled():
         target = np.int32 if array.dtype == np.int64 else np.uint32
         limits = np.iinfo(target)
         if array.size and (array.min() < limits.min or array.max() > limits.max):
@@ -74,10 +74,6 @@ def narrow(array, path, all_floats=True):
             raise errors.bad_value(path, f"integers that fit into {target.__name__}", found, fix)
         return array.astype(target)
     return array
-
-
-def _has_64_bits():
-    return jax.config.jax_enable_x64  # type: ignore[attr-defined]
 
 
 _SCALARS = (int, float, complex, np.generic, str, bytes)
