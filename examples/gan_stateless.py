@@ -9,6 +9,7 @@ import pathlib
 
 import jax
 import jax.numpy as jnp
+from gan_tape import make_discriminator, make_generator
 from pictures import save_grid
 
 import stepfit as keras
@@ -56,32 +57,6 @@ class GAN(keras.Model):
         state = state.replace(self.generator, (g, g_rest)).replace(self.g_optimizer, g_slots)
         # Each is averaged over the epoch by the tracker of that name.
         return {"d_loss": d_loss, "g_loss": g_loss}, state
-
-
-def make_discriminator():
-    return keras.Sequential([
-        keras.Input((8, 8)),
-        keras.layers.Flatten(),
-        keras.layers.Dense(256),
-        keras.layers.LeakyReLU(0.2),
-        keras.layers.Dropout(0.3),
-        keras.layers.Dense(128),
-        keras.layers.LeakyReLU(0.2),
-        keras.layers.Dropout(0.3),
-        keras.layers.Dense(1),
-    ])  # fmt: skip
-
-
-def make_generator(latent_size):
-    return keras.Sequential([
-        keras.Input((latent_size,)),
-        keras.layers.Dense(128),
-        keras.layers.LeakyReLU(0.2),
-        keras.layers.Dense(256),
-        keras.layers.LeakyReLU(0.2),
-        keras.layers.Dense(64, activation="sigmoid"),
-        keras.layers.Reshape((8, 8)),
-    ])  # fmt: skip
 
 
 def main(argv=None):
