@@ -21,6 +21,8 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, Self
 
+from stepfit.core import errors
+
 _scope: ContextVar[Any] = ContextVar("stepfit_scope", default=None)
 _hooks: ContextVar[tuple[Any, ...]] = ContextVar("stepfit_read_hooks", default=())
 _autocast: ContextVar[str | None] = ContextVar("stepfit_autocast", default=None)
@@ -105,6 +107,23 @@ class Scope:
 
     def __exit__(self, *exc: object) -> None:
         _scope.reset(self._token)
+
+
+def pair(where, variables, values):
+    """Return pairs ``(variable, value)``, or raise saying how many values were expected.
+
+    Args:
+        where: the call and its argument, whose name is that of the property with the Variables.
+        variables, values: sequences of the same length.
+    """
+    variables, values = list(variables), list(values)
+    if len(values) != len(variables):
+        name = where.partition("(")[2].rstrip(")") or "variables"
+        raise errors.bad_value(
+            where, f"{len(variables)} values", f"{len(values)}",
+            f"pass the values of `.{name}`, in that order",
+        )  # fmt: skip
+    return list(zip(variables, values, strict=True))
 
 
 def current_scope():

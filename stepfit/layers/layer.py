@@ -206,10 +206,11 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
                 "variables do not exist yet; call it on data or call build(input_shape) first."
             )
         trainable, frozen = self.trainable_variables, self.non_trainable_variables
-        pairs = pair_values(self._where() + " stateless_call", "trainable_variables", trainable,
-                            trainable_variables)  # fmt: skip
-        pairs += pair_values(self._where() + " stateless_call", "non_trainable_variables", frozen,
-                             non_trainable_variables)  # fmt: skip
+        where = f"{self._where()} stateless_call"
+        pairs = [
+            *scopes.pair(f"{where}(trainable_variables)", trainable, trainable_variables),
+            *scopes.pair(f"{where}(non_trainable_variables)", frozen, non_trainable_variables),
+        ]
         with scopes.Scope(pairs, collect_losses=True) as scope:
             outputs = self(*args, **kwargs)
             losses = self.losses
@@ -396,17 +397,6 @@ def _once(build):
         return None
 
     return run
-
-
-def pair_values(where, argument, variables, values):
-    """Pair Variables with given values, or raise naming the list and what it should hold."""
-    values = list(values)
-    if len(values) != len(variables):
-        raise errors.bad_value(
-            f"{where}({argument})", f"{len(variables)} values", f"{len(values)}",
-            f"pass the values of `.{argument}`, in that order",
-        )  # fmt: skip
-    return list(zip(variables, values, strict=True))
 
 
 def _as_tensors(shape, dtype):

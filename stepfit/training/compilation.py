@@ -56,6 +56,10 @@ class Compilation:
         "history",
     })  # fmt: skip
 
+    def __getstate__(self):
+        """A copy, pickled or not, compiles its steps itself."""
+        return {**self.__dict__, "_runners": {}, "_training_now": 0}
+
     # -- compile -----------------------------------------------------------------------------------
 
     def compile(
@@ -321,15 +325,12 @@ class Compilation:
             ("non_trainable_variables", self.non_trainable_variables, non_trainable_variables),
             ("metrics_variables", self.metrics_variables, metrics_variables),
         ]
-        pairs: list[tuple[Variable, Any]] = []
-        for name, variables, values in groups:
-            values = list(values)
-            if len(values) != len(variables):
-                raise errors.bad_value(
-                    f"{self._where()} stateless_compute_loss({name})", f"{len(variables)} values",
-                    f"{len(values)}", f"pass the values of `.{name}`, in that order",
-                )  # fmt: skip
-            pairs += zip(variables, values, strict=True)
+        where = f"{self._where()} stateless_compute_loss"
+        pairs = [
+            pair
+            for name, variables, values in groups
+            for pair in scopes.pair(f"{where}({name})", variables, values)
+        ]
         with scopes.Scope(pairs, collect_losses=True) as scope:
             loss = self.compute_loss(x, y, y_pred, sample_weight, training=training)
         new = tuple([scope.get_current_value(v) for v in variables] for _, variables, _ in groups)
@@ -390,12 +391,8 @@ class Compilation:
         layout = self._runner(kinds[len(parts)]).layout()
         pairs = []
         for (name, variables), values in zip(layout.parts.items(), parts, strict=True):
-            values = list(values)
-            if len(values) != len(variables):
-                raise errors.bad_value(
-                    f"set_state(state) part {name!r}", f"{len(variables)} values", f"{len(values)}"
-                )
-            pairs += [(v, v.conform(value)) for v, value in zip(variables, values, strict=True)]
+            for v, value in scopes.pair(f"set_state({name})", variables, values):
+                pairs.append((v, v.conform(value)))
         for v, value in pairs:
             v.assign(value)
 

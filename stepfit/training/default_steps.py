@@ -9,7 +9,6 @@ import jax.numpy as jnp
 
 from stepfit.core import errors
 from stepfit.core import scope as scopes
-from stepfit.core.variable import Variable
 from stepfit.training.gradients import value_and_grad
 from stepfit.training.state import PARTS, TrainState
 from stepfit.utils import unpack_x_y_sample_weight
@@ -36,14 +35,12 @@ def serves_both_styles(step: Callable) -> Any:
 
 def _statelessly(model, kind, step, state, data):
     parts = [model._state_part(name) for name in PARTS[kind]]
-    pairs: list[tuple[Variable, Any]] = []
-    for name, variables, values in zip(PARTS[kind], parts, state, strict=True):
-        if len(variables) != len(values):
-            raise errors.bad_value(
-                f"super().{kind}_step(state, data) {name}", f"{len(variables)} values",
-                f"{len(values)}",
-            )  # fmt: skip
-        pairs += zip(variables, values, strict=True)
+    where = f"super().{kind}_step"
+    pairs = [
+        pair
+        for name, variables, values in zip(PARTS[kind], parts, state, strict=True)
+        for pair in scopes.pair(f"{where}({name})", variables, values)
+    ]
     with scopes.Scope(pairs, collect_losses=True) as scope:
         result = step(model, data)
     outer = scopes.current_scope()

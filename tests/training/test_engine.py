@@ -179,7 +179,8 @@ def test_state_round_trip_and_owners():
     with pytest.raises(ValueError) as e:
         model.set_state((trainable[:2], non_trainable))
     assert str(e.value) == (
-        "set_state(state) part 'trainable_variables': expected 4 values, found 2."
+        "set_state(trainable_variables): expected 4 values, found 2; pass the values of "
+        "`.trainable_variables`, in that order."
     )
     with pytest.raises(ValueError) as e:
         state.replace(model.layers[0], [values[0]])
