@@ -93,7 +93,9 @@ else:
             value = getattr(importlib.import_module(module), attribute)
             globals()[name] = value
             return value
-        raise AttributeError(f"module 'stepfit' has no attribute {name!r}")
+        from stepfit.core import errors
+
+        return errors.missing_name("stepfit", __all__)(name)
 
 
 def __dir__():

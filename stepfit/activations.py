@@ -1,5 +1,7 @@
 """Activation functions: most are the ops of the same name; here stand those with other defaults."""
 
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
 
@@ -202,3 +204,6 @@ def deserialize(config, custom_objects=None):
     if isinstance(config, str) and custom_objects and config in custom_objects:
         return custom_objects[config]
     return get(registry.deserialize(config, custom_objects))
+
+if not TYPE_CHECKING:  # to a type checker, every name would be there
+    __getattr__ = errors.missing_name(__name__, __all__)

@@ -1,8 +1,10 @@
 """Constraints: projections applied to a weight after each update."""
 
+from typing import TYPE_CHECKING
+
 import jax.numpy as jnp
 
-from stepfit.core import config, registry
+from stepfit.core import config, errors, registry
 
 __all__ = [
     "Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "deserialize", "get", "max_norm",
@@ -175,3 +177,6 @@ def serialize(constraint):
 def deserialize(config, custom_objects=None):
     """Return the constraint for `serialize`'s result."""
     return get(registry.deserialize(config, custom_objects))
+
+if not TYPE_CHECKING:  # to a type checker, every name would be there
+    __getattr__ = errors.missing_name(__name__, __all__)

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
@@ -207,3 +208,6 @@ def serialize(regularizer):
 def deserialize(config, custom_objects=None):
     """Return the regularizer for `serialize`'s result."""
     return get(registry.deserialize(config, custom_objects))
+
+if not TYPE_CHECKING:  # to a type checker, every name would be there
+    __getattr__ = errors.missing_name(__name__, __all__)

@@ -7,6 +7,8 @@ import statistics
 import subprocess
 import sys
 
+import pytest
+
 import stepfit
 
 ROOT = pathlib.Path(stepfit.__file__).parent
@@ -77,7 +79,7 @@ MAY_KNOW = {  # room -> the other rooms it may import
     "callbacks": {"utils"} | LOW,
     "training": {"callbacks", "optimizers", "metrics", "losses", "ops", "utils"} | LEAF | LOW,
     "layers": LEAF | {"ops"} | LOW,
-    "models": {"training", "layers", "ops"} | LEAF | LOW,
+    "models": {"training", "layers", "ops", "utils"} | LEAF | LOW,
     "datasets": {"utils"} | LOW,
     "utils": {"random"} | LOW,
     "saving": LOW,
@@ -139,6 +141,33 @@ def test_every_public_name_is_there():
     try:
         stepfit.layrs  # noqa: B018
     except AttributeError as e:
-        assert str(e) == "module 'stepfit' has no attribute 'layrs'"
+        assert str(e) == "module 'stepfit' has no attribute 'layrs'; did you mean 'layers'?"
     else:
         raise AssertionError("a name that is not there was found")
+
+
+@pytest.mark.parametrize(
+    "module, name, near",
+    [
+        ("layers", "Dens", "Dense"),
+        ("losses", "MeanSquarredError", "MeanSquaredError"),
+        ("metrics", "BinaryAcuracy", "BinaryAccuracy"),
+        ("optimizers", "AdamWW", "AdamW"),
+        ("callbacks", "EarlyStoping", "EarlyStopping"),
+        ("ops", "softmaxx", "softmax"),
+        ("activations", "rleu", "relu"),
+        ("initializers", "GlorotUnifrom", "GlorotUniform"),
+        ("regularizers", "l22", "l2"),
+        ("constraints", "NonNegative", "NonNeg"),
+        ("utils", "to_categoricl", "to_categorical"),
+        ("datasets", "mnst", "mnist"),
+        ("models", "Sequental", "Sequential"),
+        ("random", "SeedGenerater", "SeedGenerator"),
+        ("layers", "Qqqqqqqqq", None),
+    ],
+)
+def test_a_misspelt_name_of_a_module_is_told_the_nearest(module, name, near):
+    with pytest.raises(AttributeError) as caught:
+        getattr(getattr(stepfit, module), name)
+    end = f"; did you mean {near!r}?" if near else "."
+    assert str(caught.value) == f"module 'stepfit.{module}' has no attribute {name!r}{end}"

@@ -2,14 +2,11 @@
 
 import os
 import string
-from typing import Any
-
-import numpy as np
 
 from stepfit.callbacks.monitor import MonitorCallback
 from stepfit.core import errors
-from stepfit.utils.atomic import atomic_write
 from stepfit.utils.console import print_msg
+from stepfit.utils.weights_file import check_path, save_weights
 
 
 class ModelCheckpoint(MonitorCallback):
@@ -17,10 +14,8 @@ class ModelCheckpoint(MonitorCallback):
 
     The weights go into a NumPy archive, one array per variable, named by the variable's path. A
     file appears only when it is complete: an older file of the same name survives a crash in the
-    middle. Half-precision floats are stored as float32, which loses nothing. To load a file::
-
-        with np.load("weights.npz") as file:
-            model.set_weights([file[v.path] for v in model.weights])
+    middle. Half-precision floats are stored as float32, which loses nothing. To load a file:
+    ``model.load_weights("weights.npz")``.
 
     Args:
         filepath: path that ends in ".npz"; may hold fields such as "{epoch:02d}" (from 1),
@@ -64,10 +59,7 @@ class ModelCheckpoint(MonitorCallback):
             fix = "pass save_weights_only=True and a filepath that ends in '.npz'"
             found = f"save_weights_only=False with filepath={self.filepath!r}"
             raise errors.bad_value(where, "weights only, in this version", found, fix)
-        if not self.filepath.endswith(".npz"):
-            fix = "rename it, for example to 'weights.npz'"
-            expected = "a path that ends in '.npz', the one format of this version"
-            raise errors.bad_value(f"{where}(filepath)", expected, repr(self.filepath), fix)
+        check_path(self.filepath, f"{where}(filepath)")
         freq = self.save_freq
         if freq != "epoch" and (isinstance(freq, bool) or not isinstance(freq, int) or freq < 1):
             expected = "'epoch' or a positive number of batches"
@@ -117,27 +109,3 @@ class ModelCheckpoint(MonitorCallback):
             if field is not None and field not in fields:
                 raise errors.unknown_name(where, "value to fill in", field, fields)
         return self.filepath.format(**fields)
-
-
-def save_weights(model, path):
-    """Write the weights of a model to a NumPy archive, atomically.
-
-    Args:
-        model: object with `weights`, a list of Variables.
-        path: path of the file.
-
-    Raises:
-        ValueError: where two variables have one path, or a folder is in the way.
-    """
-    if os.path.isdir(path):
-        fix = "name a file in it"
-        raise errors.bad_value(f"filepath {path!r}", "the path of a file", "a folder", fix)
-    arrays: dict[str, Any] = {}
-    for variable, value in zip(model.weights, model.get_weights(), strict=True):
-        if variable.path in arrays:
-            fix = "give the layers different names"
-            raise errors.bad_value(variable.path, "one variable of this path", "two", fix)
-        array = np.asarray(value)
-        arrays[variable.path] = array.astype("float32") if array.dtype.kind == "V" else array
-    with atomic_write(path) as file:
-        np.savez(file, **arrays)

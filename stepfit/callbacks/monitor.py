@@ -102,7 +102,10 @@ class MonitorCallback(Callback):
         fix = "pass one of these names"
         if self.monitor.startswith("val_") and not any(n.startswith("val_") for n in logs):
             fix = "pass validation_data or validation_split to fit"
-            near = self.monitor[4:] if self.monitor[4:] in logs else near
+            if self.monitor[4:] in logs:
+                near = self.monitor[4:]
+            else:
+                near = errors.nearest(self.monitor, [*logs, *(f"val_{n}" for n in logs)])
         if near:
             fix += f", or did you mean {near!r}"
         return errors.bad_value(where, f"one of the metrics {names}", repr(self.monitor), fix)

@@ -78,6 +78,17 @@ def unknown_name(where, kind, name, known):
     return StepfitValueError(text if text.endswith("?") else text + ".")
 
 
+def missing_name(module, names):
+    """Return a `__getattr__` for a module, which suggests the nearest of its public names."""
+
+    def __getattr__(name):
+        text = f"module {module!r} has no attribute {name!r}"
+        near = None if name.startswith("_") else nearest(name, names)
+        raise StepfitAttributeError(f"{text}; did you mean {near!r}?" if near else f"{text}.")
+
+    return __getattr__
+
+
 def describe(x):
     """Describe a value by type and, for arrays, dtype and shape; never by its contents.
 

@@ -70,6 +70,13 @@ def in_trace_of(value):
     return isinstance(value, core.Tracer) and probe._trace is value._trace
 
 
+def lives_with(value, other):
+    """Say whether `value` is usable wherever `other` is: an array, or a tracer of its trace."""
+    if not isinstance(value, core.Tracer):
+        return True
+    return isinstance(other, core.Tracer) and value._trace is other._trace
+
+
 def calls_back(jaxpr):
     """Say whether a staged program calls Python while it runs, and so may raise half-way."""
     for equation in jaxpr.eqns:

@@ -2,6 +2,7 @@
 
 import functools
 import operator
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
@@ -21,6 +22,14 @@ class OpCall:
     def __init__(self, fn, name):
         self.fn = fn
         self.name = naming.auto_name(name)
+
+    def __getstate__(self):
+        public = _find_public(self.fn)
+        return {**self.__dict__, "fn": self.fn if public is None else public}
+
+    def __setstate__(self, state):
+        fn = state["fn"]
+        self.__dict__.update(state, fn=getattr(fn, "eager", fn))
 
     def __call__(self, *args, **kwargs):
         return self.fn(*args, **kwargs)
@@ -67,6 +76,14 @@ def op(fn: Any = None, *, name: str | None = None) -> Any:
 
     setattr(operation, "eager", fn)  # noqa: B010
     return operation
+
+
+def _find_public(fn):
+    """Return the operation by whose name a function can be pickled: it hides the function's."""
+    found: Any = sys.modules.get(getattr(fn, "__module__", None) or "")
+    for part in getattr(fn, "__qualname__", "<lambda>").split("."):
+        found = getattr(found, part, None)
+    return found if getattr(found, "eager", None) is fn else None
 
 
 def _record(fn, label, args, kwargs):
@@ -116,13 +133,25 @@ def _not_equal(self, other):
     return self is not other
 
 
+def _round(x, digits=0):
+    return jnp.round(x, digits or 0)
+
+
+def _reshape(x, newshape):
+    return jnp.reshape(x, newshape)
+
+
+def _squeeze(x, axis=None):
+    return jnp.squeeze(x, axis)
+
+
 _equal_to, _not_equal_to = op(operator.eq, name="equal"), op(operator.ne, name="not_equal")
 for _name, _method in {
     "__eq__": _equal,
     "__ne__": _not_equal,
-    "__round__": op(lambda x, digits=0: jnp.round(x, digits or 0), name="round"),
-    "reshape": op(lambda x, newshape: jnp.reshape(x, newshape), name="reshape"),
-    "squeeze": op(lambda x, axis=None: jnp.squeeze(x, axis), name="squeeze"),
+    "__round__": op(_round, name="round"),
+    "reshape": op(_reshape, name="reshape"),
+    "squeeze": op(_squeeze, name="squeeze"),
 }.items():
     setattr(symbolic.KerasTensor, _name, _method)
 

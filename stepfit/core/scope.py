@@ -71,6 +71,8 @@ class Scope:
         self.forward_losses: dict = {}  # id(model) -> losses of a stateless_call, for compute_loss
         self.last_loss: Any = None  # what compute_loss returned
         self.tracker_results: list = []  # what loss trackers returned
+        self.is_step = False  # whether the engine opened it, for one training step
+        self.last_calls: dict = {}  # id(layer) -> its last outermost call
         self.scaled_by: set = set()  # ids of optimizers that scaled the loss
         for variable, value in state_mapping or ():
             self.bind(variable, value)
@@ -95,6 +97,13 @@ class Scope:
                 return scope.values[key]
             scope = scope.parent
         return None
+
+    def first_value(self):
+        """Return a value that was there from the start, of this scope or one around, or None."""
+        scope: Any = self
+        while scope is not None and not scope.values:
+            scope = scope.parent
+        return None if scope is None else next(iter(scope.values.values()))
 
     def add_loss(self, loss):
         """Collect one loss value."""

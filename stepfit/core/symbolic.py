@@ -112,6 +112,11 @@ class Node:
         for tensor in self.output_tensors:
             tensor.node = self
 
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        # Nodes made from now on come after it, also in another process.
+        Node._order = itertools.count(max(next(self._order), self.index + 1))
+
     @property
     def input_tensors(self):
         """The symbolic tensors among the arguments."""

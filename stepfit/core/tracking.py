@@ -33,6 +33,10 @@ def children(obj):
         elif isinstance(item, (list, tuple)) and id(item) not in seen:
             seen.add(id(item))
             stack.extend(item[::-1])
+        elif isinstance(item, (set, frozenset)) and id(item) not in seen:
+            seen.add(id(item))
+            held = [x for x in item if isinstance(x, (Variable, Tracked))]
+            stack.extend(sorted(held, key=lambda x: str(getattr(x, "name", "")), reverse=True))
     return found
 
 

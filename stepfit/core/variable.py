@@ -89,7 +89,7 @@ class Variable(Operators):
         )
         parent = naming.current_path()
         self.path: str = f"{parent}/{self.name}" if parent else self.name
-        self._trainable = bool(trainable)
+        self._trainable = self.made_trainable = bool(trainable)
         self.autocast = bool(autocast)
         self.aggregation = aggregation
         self.regularizer: Callable[[Any], Any] | None = None
@@ -181,6 +181,8 @@ class Variable(Operators):
             )
         if value.dtype.name != self.dtype:
             value = value.astype(self.dtype)
+        if value.weak_type:  # else the compiled step would be traced anew
+            value = jax.lax.convert_element_type(value, value.dtype)
         return value
 
     def assign(self, value: Any) -> Self:
@@ -298,6 +300,15 @@ class Variable(Operators):
         copy.__dict__.update(self.__dict__)
         copy._cell, copy._index = Cell([jnp.array(self.peek())]), 0
         return copy
+
+    def __getstate__(self):
+        own = {k: v for k, v in self.__dict__.items() if k not in ("_cell", "_index")}
+        return own, np.asarray(self.peek())  # its own value, not those of the whole cell
+
+    def __setstate__(self, state):
+        own, value = state
+        self.__dict__.update(own)
+        self._cell, self._index = Cell([jnp.array(value)]), 0
 
     def __getattr__(self, name: str) -> Any:
         # Methods of arrays (`v.astype`, `v.sum`, `v.at`): everything public that jax.Array has.

@@ -1,5 +1,8 @@
 """Small, well-known data sets; `digits` comes with the package, the others are downloaded."""
 
+from typing import TYPE_CHECKING
+
+from stepfit.core import errors
 from stepfit.datasets import (
     california_housing,
     cifar10,
@@ -21,3 +24,6 @@ __all__ = [
     "mnist",
     "reuters",
 ]
+
+if not TYPE_CHECKING:  # to a type checker, every name would be there
+    __getattr__ = errors.missing_name(__name__, __all__)

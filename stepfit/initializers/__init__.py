@@ -1,5 +1,7 @@
 """Initializers: first values of weights, drawn on the host."""
 
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -111,3 +113,6 @@ def serialize(initializer):
 def deserialize(config, custom_objects=None):
     """Return the initializer for `serialize`'s result."""
     return get(registry.deserialize(config, custom_objects))
+
+if not TYPE_CHECKING:  # to a type checker, every name would be there
+    __getattr__ = errors.missing_name(__name__, __all__)

@@ -1,5 +1,8 @@
 """Layers: one file per family; this is the public map."""
 
+from typing import TYPE_CHECKING
+
+from stepfit.core import errors
 from stepfit.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from stepfit.layers.conv import (
     Conv1D,
@@ -115,3 +118,6 @@ __all__ = [
     "ZeroPadding2D", "ZeroPadding3D", "add", "average", "concatenate", "dot", "maximum", "minimum",
     "multiply", "subtract",
 ]
+
+if not TYPE_CHECKING:  # to a type checker, every name would be there
+    __getattr__ = errors.missing_name(__name__, __all__)

@@ -1,9 +1,23 @@
 """What a running `call` knows of the calls around it: who began, and whether it is training."""
 
 import contextvars
+import itertools
 from typing import Any
 
 _context: contextvars.ContextVar[Any] = contextvars.ContextVar("stepfit_call_context", default=None)
+
+
+class Token:
+    """The identity of one outermost call; `number` grows from call to call."""
+
+    __slots__ = ("number",)
+    _count = itertools.count()
+
+    def __init__(self, number=None):
+        self.number = next(self._count) if number is None else number
+
+    def __reduce__(self):
+        return Token, (-1,)  # a copy is older than any call to come
 
 
 class CallContext:
@@ -14,7 +28,7 @@ class CallContext:
     def __init__(self, layer):
         parent = _context.get()
         self.layer, self.parent = layer, parent
-        self.token = object() if parent is None else parent.token
+        self.token = Token() if parent is None else parent.token
         self.training = None if parent is None else parent.training
 
     def __enter__(self):

@@ -31,8 +31,13 @@ class HasLosses:
                 value = jnp.mean(value)
             self._loss_list(for_writing=True).append(value)
 
-    def _loss_list(self, for_writing=False):
-        """The losses of the last outermost call: kept by the scope if there is one."""
+    def _loss_list(self, for_writing=False, since=None):
+        """The losses of the last outermost call: kept by the scope if there is one.
+
+        Args:
+            for_writing: whether the list of the running call is wanted, made if need be.
+            since: token of a call; losses of earlier calls are left out.
+        """
         scope = scopes.current_scope()
         token = call_context.token()
         if scope is not None:
@@ -43,17 +48,40 @@ class HasLosses:
                 return entry[1]
             while scope is not None:
                 if id(self) in scope.layer_losses:
-                    return scope.layer_losses[id(self)][1]
+                    token, losses = scope.layer_losses[id(self)]
+                    return _newer(token, losses, since)
                 scope = scope.parent
             return []
         if for_writing and self._losses_token is not token:
             self._losses, self._losses_token = [], token
-        return self._losses
+        return self._losses if for_writing else _newer(self._losses_token, self._losses, since)
+
+    def _begin_outermost_call(self, token):
+        """Note a call that no other call is around."""
+        self._forget_forward_losses()
+        scope = scopes.current_scope()
+        if scope is None:
+            self._last_call = token
+        else:
+            scope.last_calls[id(self)] = token
+
+    def _last_outermost_call(self):
+        scope = scopes.current_scope()
+        if scope is None:
+            return self.__dict__.get("_last_call")
+        while scope is not None:
+            if id(self) in scope.last_calls:
+                return scope.last_calls[id(self)]
+            scope = scope.parent
+        return None
 
     @property
     def losses(self) -> list[Any]:
         """Losses of the last call: `add_loss`, activity regularizers, and weight regularizers."""
-        found = LossList(loss for layer in self._flatten_layers() for loss in layer._loss_list())
+        since = self._last_outermost_call()
+        found = LossList(
+            loss for layer in self._flatten_layers() for loss in layer._loss_list(since=since)
+        )
         for v in self.trainable_variables:
             if v.regularizer is not None:
                 with scopes.autocast(None):
@@ -67,3 +95,9 @@ class HasLosses:
         while scope is not None:
             scope.forward_losses.pop(id(self), None)
             scope = scope.parent
+
+
+def _newer(token, losses, since):
+    """Return the losses of a call, or none if that is older than the call `since`."""
+    old = since is not None and token is not None and token.number < since.number
+    return [] if old else losses

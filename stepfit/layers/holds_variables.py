@@ -84,6 +84,7 @@ class HoldsVariables(Tracked):
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
         variable.overwrite_with_gradient = overwrite_with_gradient
+        variable.trainable = variable.trainable and self._trainable
         self._weights_made.append(variable)
         return variable
 
@@ -136,7 +137,10 @@ class HoldsVariables(Tracked):
 
     @property
     def trainable(self) -> bool:
-        """Whether the variables are updated in training; setting it sets every layer below."""
+        """Whether the variables are updated in training; setting it sets all below.
+
+        A Variable below becomes trainable only if it was made so: moving averages never do.
+        """
         return self._trainable
 
     @trainable.setter
@@ -144,6 +148,8 @@ class HoldsVariables(Tracked):
         self._trainable = bool(value)
         for layer in self._flatten_layers(include_self=False):
             layer._trainable = bool(value)
+        for variable in _own_first(self, seeds=False):
+            variable.trainable = bool(value) and variable.made_trainable
 
     def _flatten_layers(self, include_self=True, recursive=True):
         """Return the layers below, parents before children."""
@@ -206,8 +212,8 @@ def _own_first(layer, seeds=True):
     def visit(current):
         held = children(current)
         own = [v for v in held if isinstance(v, Variable)]
-        add(v for v in own if v.trainable)
-        add(v for v in own if not v.trainable)
+        add(v for v in own if v.made_trainable)
+        add(v for v in own if not v.made_trainable)
         if seeds:
             add(g.state for g in held if isinstance(g, SeedGenerator))
         for item in held:

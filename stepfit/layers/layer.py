@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from stepfit import regularizers
-from stepfit.core import dtypes, errors, naming, registry, symbolic
+from stepfit.core import dtypes, errors, jax_private, naming, registry, symbolic
 from stepfit.core import scope as scopes
 from stepfit.layers import call_context, input_spec
 from stepfit.layers.has_losses import HasLosses
@@ -135,7 +135,7 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
         arguments = self._signature.bind(self, args, kwargs)
         with call_context.enter(self) as context:
             if context.parent is None:
-                self._forget_forward_losses()
+                self._begin_outermost_call(context.token)
             arguments.resolve_training(context)
             arguments.convert(self)
             if not self.built:
@@ -214,6 +214,7 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
         with scopes.Scope(pairs, collect_losses=True) as scope:
             outputs = self(*args, **kwargs)
             losses = self.losses
+        self._hand_on(scope, {id(v) for v, _ in pairs})
         new_frozen = [scope.get_current_value(v) for v in frozen]
         if return_losses:
             return outputs, new_frozen, losses
@@ -222,6 +223,24 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
         else:
             self._forward_losses = losses
         return outputs, new_frozen
+
+    def _hand_on(self, scope, given):
+        """Hand what `call` assigned beside its state to the scope around, or refuse to lose it."""
+        parent = scope.parent
+        for key, variable in scope.variables.items():
+            if key in given or (parent is not None and scopes.root_scope().abstract):
+                continue
+            value = scope.values[key]
+            if parent is not None and jax_private.lives_with(value, parent.first_value()):
+                variable.assign(value)
+                continue
+            raise errors.bad_value(
+                f"{self._where()} stateless_call",
+                "`call` to assign only to the layer's variables", f"{variable.path!r} assigned",
+                "its new value would be lost: call it inside `with stepfit.StatelessScope("
+                "[(variable, value)]) as scope:`, within the function that is transformed, and "
+                "return scope.get_current_value(variable) from there",
+            )  # fmt: skip
 
     # -- building and shapes -----------------------------------------------------------------------
 
@@ -353,7 +372,7 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
         return cfg if accepted is None else {k: v for k, v in cfg.items() if k in accepted}
 
     _untracked_names = frozenset({"_init_arguments", "_inbound_nodes", "_losses", "_losses_token",
-                                  "_forward_losses", "_build_shapes"})  # fmt: skip
+                                  "_forward_losses", "_last_call", "_build_shapes"})  # fmt: skip
 
     def _where(self):
         return f"{type(self).__name__} {self._path!r}"

@@ -4,7 +4,9 @@ Each exists as a function, ``mean_squared_error(y_true, y_pred)``, with one valu
 a class, ``MeanSquaredError()(y_true, y_pred, sample_weight)``, with weights, masks and a reduction.
 """
 
-from stepfit.core import registry
+from typing import TYPE_CHECKING
+
+from stepfit.core import errors, registry
 from stepfit.losses.binary import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
@@ -157,3 +159,6 @@ def resolve(identifier, y_true_shape, y_pred_shape):
         return loss
     name = identifier if isinstance(identifier, str) else registry.get_registered_name(loss)
     return LossFunctionWrapper(loss, name=name)
+
+if not TYPE_CHECKING:  # to a type checker, every name would be there
+    __getattr__ = errors.missing_name(__name__, __all__)

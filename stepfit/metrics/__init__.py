@@ -4,7 +4,9 @@ Each keeps its sums in Variables (see `metric`). Those that are the mean of a fu
 function too, ``categorical_accuracy(y_true, y_pred)``, with one value per sample.
 """
 
-from stepfit.core import naming, registry
+from typing import TYPE_CHECKING
+
+from stepfit.core import errors, naming, registry
 from stepfit.losses.binary import binary_crossentropy, binary_focal_crossentropy
 from stepfit.losses.classification import (
     categorical_crossentropy,
@@ -213,3 +215,6 @@ def resolve_crossentropy(y_true_shape, y_pred_shape, name="crossentropy"):
         "categorical": CategoricalCrossentropy,
     }
     return kinds[kind_of_targets(y_true_shape, y_pred_shape)](name=name)
+
+if not TYPE_CHECKING:  # to a type checker, every name would be there
+    __getattr__ = errors.missing_name(__name__, __all__)

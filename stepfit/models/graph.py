@@ -28,7 +28,7 @@ class Graph:
         self.output_tensors = symbolic.symbolic_leaves(outputs)
         _check_tensors("inputs", inputs, self.input_tensors, where)
         _check_tensors("outputs", outputs, self.output_tensors, where)
-        self._entries = {id(t): _entry(t) for t in self.input_tensors}
+        self._entries = {t: _entry(t) for t in self.input_tensors}
         visited, first_seen = self._visit()
         self.nodes = sorted(
             (n for n in visited if n.input_tensors), key=lambda n: n.index
@@ -42,7 +42,7 @@ class Graph:
 
     def source(self, tensor):
         """Return the node that gives `tensor` in this graph; an input's is that of its Input."""
-        return self._entries.get(id(tensor)) or tensor.node
+        return self._entries.get(tensor) or tensor.node
 
     def _visit(self):
         """Return the nodes the outputs depend on, and the order operations are first met in."""
@@ -65,7 +65,7 @@ class Graph:
                 state[id(node)] = "open"
                 first_seen.setdefault(id(node.operation), len(first_seen))
                 stack.append((tensor, True))
-                if id(tensor) in self._entries:
+                if tensor in self._entries:
                     continue
                 if not node.input_tensors:
                     raise self._disconnected(tensor)

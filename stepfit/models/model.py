@@ -1,5 +1,6 @@
 """Model: a layer that can be trained, given by a `call` or by symbolic inputs and outputs."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ from stepfit.layers.layer import Layer
 from stepfit.models.graph import Graph
 from stepfit.models.summary import print_summary
 from stepfit.training.trainer import Trainer
+from stepfit.utils import weights_file
 
 
 class Model(Trainer, Layer):
@@ -68,10 +70,56 @@ class Model(Trainer, Layer):
                 f"{self._where()}: expected a `call` method or (inputs, outputs), found neither; "
                 "define `def call(self, inputs): ...`."
             )
+        known = ("inputs", "training", "mask")
+        for name in kwargs:
+            if name not in known:
+                raise errors.unknown_name(f"{self._where()} call", "argument", name, known)
         return self._graph.run(*args[:1], **{k: v for k, v in kwargs.items() if k == "inputs"})
+
+    def save_weights(self, filepath: str | os.PathLike) -> None:
+        """Write the weights to a file, atomically.
+
+        Args:
+            filepath: path that ends in ".npz": a NumPy archive, one array per weight.
+
+        Raises:
+            ValueError: another ending; two weights of one path.
+
+        Example:
+
+        >>> import os, tempfile, stepfit as keras
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> path = os.path.join(tempfile.mkdtemp(), "weights.npz")
+        >>> model.save_weights(path)
+        >>> model.load_weights(path)
+        """
+        weights_file.check_path(filepath, "save_weights(filepath)")
+        weights_file.save_weights(self, os.fspath(filepath))
+
+    def load_weights(self, filepath: str | os.PathLike) -> None:
+        """Set the weights from a file that `save_weights` or `ModelCheckpoint` wrote.
+
+        Args:
+            filepath: path that ends in ".npz".
+
+        Raises:
+            ValueError: the file is damaged or does not fit; no weight is changed then.
+        """
+        weights_file.check_path(filepath, "load_weights(filepath)")
+        weights_file.load_weights(self, os.fspath(filepath))
 
     def _has_call(self):
         return self._graph is not None or type(self).call is not Model.call
+
+    def __getstate__(self):
+        # The nodes first, in their order: each then refers to what is there already, and a deep
+        # graph is copied and pickled without deep recursion.
+        nodes = [] if self._graph is None else self._graph.nodes
+        return {"_nodes": nodes, **super().__getstate__()}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        del self.__dict__["_nodes"]
 
     # -- structure -------------------------------------------------------------------------------
 

@@ -89,7 +89,7 @@ def _branches(model):
 
 
 def _totals(model):
-    if not model.built:
+    if not model.built and not model.weights:
         return ["Not built yet: call it on data, or build(input_shape)."]
     kinds = {
         "Total params": model.weights,

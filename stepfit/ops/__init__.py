@@ -4,6 +4,9 @@ Every function takes JAX and NumPy arrays, Variables and nested lists, works ins
 `jax.grad`, and takes symbolic tensors, on which it infers shape and dtype and records a node.
 """
 
+from typing import TYPE_CHECKING
+
+from stepfit.core import errors
 from stepfit.ops import linalg, nn, numpy
 from stepfit.ops.core import (
     associative_scan,
@@ -389,3 +392,6 @@ __all__ = [
     "vdot", "vectorize", "vectorized_map", "view", "view_as_complex", "view_as_real", "vsplit",
     "vstack", "where", "while_loop", "zeros", "zeros_like",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:  # to a type checker, every name would be there
+    __getattr__ = errors.missing_name(__name__, __all__)

@@ -1,5 +1,7 @@
 """Optimizers: how gradients change weights."""
 
+from typing import TYPE_CHECKING
+
 from stepfit.core import errors, registry
 from stepfit.optimizers import schedules
 from stepfit.optimizers.adagrad import Adagrad
@@ -65,3 +67,6 @@ def deserialize(config, custom_objects=None):
     """Return a new optimizer for `serialize`'s result."""
     found = registry.get_registered_object(config.get("class_name"), custom_objects)
     return found.from_config(config["config"]) if found else get(config)
+
+if not TYPE_CHECKING:  # to a type checker, every name would be there
+    __getattr__ = errors.missing_name(__name__, __all__)

@@ -84,6 +84,7 @@ class LossScaleOptimizer(Optimizer):
         grads = list(grads)
         if not grads:
             return
+        self._check_scaled()
         grads = self._align(grads, trainable_variables)
         scale = self.dynamic_scale.value
         grads = [g if g is None else g / scale.astype(g.dtype) for g in grads]
@@ -127,6 +128,7 @@ class LossScaleOptimizer(Optimizer):
 
     def scale_loss(self, loss):
         """Return the loss times the current scale."""
+        self._note_scaled()
         return loss * (self.dynamic_scale.value if self.built else self.initial_scale)
 
     def finalize_variable_values(self, var_list):

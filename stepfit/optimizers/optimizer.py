@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from stepfit.core import errors
-from stepfit.core.scope import Scope
+from stepfit.core import scope as scopes
 from stepfit.core.variable import Variable
 from stepfit.optimizers import checks, clipping
 from stepfit.optimizers import learning_rate as rates
@@ -99,7 +99,7 @@ class Optimizer(OptimizerState):
         self.gradient_accumulation_steps = gradient_accumulation_steps
         checks.hyperparameters(where, {n: getattr(self, n) for n in SHARED[1:-1]})
         self._state: Any = None
-        self._not_decayed: tuple[frozenset[int], re.Pattern[str] | None] = (frozenset(), None)
+        self._not_decayed: tuple[list[Variable], re.Pattern[str] | None] = ([], None)
         self._make_state(learning_rate, name)
 
     # -- what subclasses implement or use ----------------------------------------------------------
@@ -180,6 +180,8 @@ class Optimizer(OptimizerState):
         grads = list(grads)
         if not grads:
             return
+        if self.loss_scale_factor is not None:
+            self._check_scaled()
         self._apply_aligned(self._align(grads, trainable_variables))
 
     def _apply_aligned(self, grads):
@@ -225,14 +227,32 @@ class Optimizer(OptimizerState):
         weights, own = self._trainable_variables, self.variables
         values = [*trainable_variables, *optimizer_variables]
         values = [v.value if isinstance(v, Variable) else v for v in values]
-        with Scope(zip([*weights, *own], values, strict=True)) as scope:
+        with scopes.Scope(zip([*weights, *own], values, strict=True)) as scope:
             self.apply(grads)
         current = scope.get_current_value
         return [current(v) for v in weights], [current(v) for v in own]
 
     def scale_loss(self, loss: Any) -> Any:
         """Return the loss to differentiate: multiplied by `loss_scale_factor`, if there is one."""
-        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
+        if self.loss_scale_factor is None:
+            return loss
+        self._note_scaled()
+        return loss * self.loss_scale_factor
+
+    def _note_scaled(self):
+        root = scopes.root_scope()
+        if root is not None:
+            root.scaled_by.add(id(self))
+
+    def _check_scaled(self):
+        """Refuse, in a step, to divide by a scale that nothing was multiplied by."""
+        root = scopes.root_scope()
+        if root is not None and root.is_step and id(self) not in root.scaled_by:
+            raise errors.bad_value(
+                f"{type(self).__name__}.apply(grads)",
+                "the loss to be scaled before it was differentiated",
+                "no call of scale_loss in this step", "differentiate optimizer.scale_loss(loss)",
+            )  # fmt: skip
 
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Set Variables to their moving average, where `use_ema` is on and updates were made.
@@ -272,9 +292,9 @@ class Optimizer(OptimizerState):
                 f"{type(self).__name__}.exclude_from_weight_decay", "an optimizer not yet built",
                 "a built one", "call it before compile() or build()",
             )  # fmt: skip
-        ids = frozenset(id(v) for v in checks.variables("var_list", var_list or ()))
+        exempt: list[Variable] = checks.variables("var_list", var_list or ())
         pattern = re.compile("|".join(var_names)) if var_names else None
-        self._not_decayed = (ids, pattern)
+        self._not_decayed = (exempt, pattern)
 
     # -- the parts of one update -------------------------------------------------------------------
 
@@ -407,8 +427,10 @@ class Optimizer(OptimizerState):
         return aligned
 
     def _decays(self, variable):
-        ids, pattern = self._not_decayed
-        return id(variable) not in ids and not (pattern and pattern.search(variable.path))
+        exempt, pattern = self._not_decayed
+        if any(variable is v for v in exempt):
+            return False
+        return not (pattern and pattern.search(variable.path))
 
     def _check_decay_names(self):
         pattern = self._not_decayed[1]

@@ -21,7 +21,8 @@ SHARED = (
 class OptimizerState(Tracked, registry.Configurable):
     """The state of an optimizer, and the methods with which subclasses make and change it."""
 
-    _untracked_names = frozenset({"_trainable_variables", "_init_arguments", "_index"})
+    _untracked_names = frozenset({"_trainable_variables", "_init_arguments", "_index",
+                                  "_not_decayed"})  # fmt: skip
     built = False
 
     def _make_state(self, learning_rate, name):
@@ -39,6 +40,10 @@ class OptimizerState(Tracked, registry.Configurable):
             self._learning_rate = self.add_variable(
                 (), lambda shape, dtype: value, name="learning_rate"
             )
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._index = {id(v): i for i, v in enumerate(self._trainable_variables)}
 
     # -- reading ---------------------------------------------------------------------------------
 

@@ -58,6 +58,14 @@ class TransformationState:
             made[i] = add(values[i], label.replace("/", "_"))
         self.variables = [made[i] for i in range(len(values))]
 
+    def __getstate__(self):
+        # JAX pickles no structure that holds classes of its own; a tree of it, Python does.
+        positions = jax.tree.unflatten(self.structure, range(len(self.variables)))
+        return {**self.__dict__, "structure": positions}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state, structure=jax.tree.structure(state["structure"]))
+
     def by_key(self, values):
         """Return a list of values, one per weight, in the form the transformation sees."""
         return dict(zip(self.keys, values, strict=True))

@@ -5,6 +5,8 @@ with None the process-wide generator is used, which a compiled step carries in i
 numbers differ from step to step and repeat after `utils.set_random_seed`.
 """
 
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
 
@@ -173,3 +175,6 @@ def beta(shape, alpha, beta, dtype=None, seed=None):
     return jax.random.beta(
         draw_key(seed), jnp.asarray(alpha, dtype), jnp.asarray(beta, dtype), tuple(shape), dtype
     )
+
+if not TYPE_CHECKING:  # to a type checker, every name would be there
+    __getattr__ = errors.missing_name(__name__, __all__)

@@ -58,7 +58,8 @@ class Compilation:
 
     def __getstate__(self):
         """A copy, pickled or not, compiles its steps itself."""
-        return {**self.__dict__, "_runners": {}, "_training_now": 0}
+        kept = {k: v for k, v in self.__dict__.items() if k != "_forward_losses"}
+        return {**kept, "_runners": {}, "_training_now": 0}
 
     # -- compile -----------------------------------------------------------------------------------
 
@@ -230,9 +231,20 @@ class Compilation:
     def get_metrics_result(self) -> dict[str, Any]:
         """Return ``{name: value}`` of the model's metrics, nested results flattened."""
         results: dict[str, Any] = {}
+        nested: set[str] = set()  # keys that came from dicts
         for metric in self.metrics:
             value = metric.result()
-            results.update(value if isinstance(value, dict) else {metric.name: value})
+            parts = value if isinstance(value, dict) else {metric.name: value}
+            for name in parts:
+                if name in results and (isinstance(value, dict) or name in nested):
+                    raise errors.bad_value(
+                        f"{self._where()} metrics", "results with different names",
+                        f"{name!r} twice, the second from metric {metric.name!r}",
+                        "give one of them another name or key",
+                    )  # fmt: skip
+            if isinstance(value, dict):
+                nested.update(value)
+            results.update(parts)
         return results
 
     def compute_loss(

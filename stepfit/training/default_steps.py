@@ -56,11 +56,21 @@ def _statelessly(model, kind, step, state, data):
 
 def forward(model, x, training):
     """Call the model, with `training` where its call takes it."""
-    parameters = inspect.signature(model.call).parameters
-    takes = "training" in parameters or any(
+    return model(x, training=training) if _takes_training(model.call) else model(x)
+
+
+def loss_of(model, x, y, y_pred, sample_weight, training):
+    """Return `compute_loss` of a batch, given `training` where an override takes it."""
+    takes = _takes_training(model.compute_loss)
+    more = {"training": training} if takes else {}
+    return model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **more)
+
+
+def _takes_training(method):
+    parameters = inspect.signature(method).parameters
+    return "training" in parameters or any(
         p.kind is p.VAR_KEYWORD for p in parameters.values()
     )
-    return model(x, training=training) if takes else model(x)
 
 
 def batch_size(x):
@@ -81,9 +91,7 @@ def train_step(self, data):
 
     def compute():
         y_pred = forward(self, x, training=True)
-        loss = self.compute_loss(
-            x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
-        )
+        loss = loss_of(self, x, y, y_pred, sample_weight, training=True)
         return optimizer.scale_loss(loss), (loss, y_pred)
 
     variables = self.trainable_variables
@@ -102,7 +110,7 @@ def test_step(self, data):
     """
     x, y, sample_weight = unpack_x_y_sample_weight(data)
     y_pred = forward(self, x, training=False)
-    loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
+    loss = loss_of(self, x, y, y_pred, sample_weight, training=False)
     self._loss_tracker.update_state(loss, sample_weight=batch_size(x))
     return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 

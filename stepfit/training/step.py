@@ -80,6 +80,7 @@ class Step:
         self.traces += 1
         variables = self.layout.variables
         with scope.Scope(zip(variables, values, strict=True), collect_losses=True) as s:
+            s.is_step = True
             s.bind(global_generator().state, key)
             given = {id(v): s.values[id(v)] for v in variables}
             try:

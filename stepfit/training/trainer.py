@@ -58,6 +58,11 @@ class Trainer(Compilation):
                 f"{self._where()}: expected a compiled model, found one that is not; call "
                 "compile(optimizer=..., loss=...) first."
             )
+        if default and not self._has_call():
+            raise errors.StepfitRuntimeError(
+                f"{self._where()} {kind}_step: expected a `call` method or (inputs, outputs), "
+                f"found neither; define `def call(self, inputs): ...`, or an own {kind}_step."
+            )
         self._build_from_batch(batch, required=default, needs_targets=kind != "predict")
         if kind == "train" and self._compiled and default:
             if not self.trainable_variables:

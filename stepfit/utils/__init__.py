@@ -1,5 +1,8 @@
 """Helpers around training: labels, seeds, packing of data, downloads, and the progress bar."""
 
+from typing import TYPE_CHECKING
+
+from stepfit.core import errors
 from stepfit.utils.console import (
     disable_interactive_logging,
     enable_interactive_logging,
@@ -23,3 +26,6 @@ __all__ = [
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
+
+if not TYPE_CHECKING:  # to a type checker, every name would be there
+    __getattr__ = errors.missing_name(__name__, __all__)

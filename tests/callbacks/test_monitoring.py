@@ -291,7 +291,7 @@ def test_a_kill_while_overwriting_leaves_the_older_file(tmp_path):
     code = (
         "import os, sys, types\n"
         "import numpy as np\n"
-        "from stepfit.callbacks.model_checkpoint import save_weights\n"
+        "from stepfit.utils.weights_file import save_weights\n"
         "path, value = sys.argv[1], np.ones((2, 2))\n"
         "kernel = types.SimpleNamespace(path='dense/kernel')\n"
         "model = types.SimpleNamespace(weights=[kernel], get_weights=lambda: [value])\n"

@@ -124,3 +124,12 @@ def test_layers_hold_by_the_same_rule():
     block.in_order.append(stepfit.layers.Dense(1, name="third"))
     block(np.ones((1, 4)))
     assert block.weights[-1].path == "block/third/bias" and len(block.weights) == 6
+
+
+@pytest.mark.parametrize("kind", [set, frozenset])
+def test_sets_are_looked_through_in_the_order_of_names(kind):
+    metrics = [stepfit.metrics.Mean(name=n) for n in "cab"]
+    layer = stepfit.layers.Dense(1)
+    layer.found = kind([*metrics, "not held", 3])
+    assert [m.name for m in layer.metrics] == ["a", "b", "c"]
+    assert [m.name for m in children(Box(held=kind(metrics), again=metrics))] == ["a", "b", "c"]

@@ -369,3 +369,20 @@ def test_reading_in_another_dtype():
         assert (f.value.dtype, i.value.dtype, kept.value.dtype) == ("bfloat16", "int32", "float32")
         f.assign_add([2.0**-10])
     assert f.value.dtype == "float32" and f.numpy()[0] == 1 + 2.0**-10
+
+
+def test_values_are_never_weakly_typed():
+    v = Variable(1.0)
+    assert v.assign(jnp.asarray(2.0)).value.weak_type is False
+    with scopes.Scope([(v, jnp.asarray(3.0))]) as scope:
+        assert scope.get_current_value(v).weak_type is False
+    traces = []
+
+    @jax.jit
+    def read(value):
+        traces.append(value)
+        return value
+
+    for value in (np.float32(1), jnp.asarray(2.0), 3.0):
+        read(v.assign(value).value)
+    assert len(traces) == 1

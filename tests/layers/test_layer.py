@@ -256,6 +256,42 @@ def test_lists_of_variables_are_keras(change):
     assert ours.norm.trainable == theirs.norm.trainable
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: setattr(m.layers[0], "trainable", False),
+        lambda m: setattr(m, "trainable", False),
+        lambda m: [setattr(m, "trainable", on) for on in (False, True)],
+        lambda m: [setattr(m, "trainable", on) for on in (False, True, False, True)],
+        lambda m: (setattr(m.layers[0], "trainable", False), setattr(m, "trainable", True)),
+        lambda m: (setattr(m, "trainable", False), setattr(m.layers[0], "trainable", True)),
+        lambda m: (setattr(m.layers[1].kernel, "trainable", False), setattr(m, "trainable", True)),
+    ],
+)  # fmt: skip
+def test_freezing_reaches_the_variables_as_in_keras(change):
+    def flags(package):
+        base = package.Sequential([package.layers.Dense(2), package.layers.BatchNormalization()])
+        model = package.Sequential([base, package.layers.Dense(1)])
+        model.build((None, 3))
+        change(model)
+        return [v.trainable for v in model.variables], len(model.trainable_variables)
+
+    assert flags(stepfit) == flags(oracle)
+
+
+@pytest.mark.parametrize("thaw", [False, True])
+def test_a_layer_built_after_freezing_has_frozen_variables_as_in_keras(thaw):
+    def flags(package):
+        model = package.Sequential([package.layers.BatchNormalization(), package.layers.Dense(2)])
+        model.trainable = False
+        model.build((None, 3))
+        if thaw:
+            model.trainable = True
+        return [v.trainable for v in model.variables], len(model.trainable_variables)
+
+    assert flags(stepfit) == flags(oracle)
+
+
 def test_get_and_set_weights():
     layer = Linear()
     layer(X)
@@ -736,3 +772,124 @@ def test_input_spec(spec, shape, text):
     layer = Spec()
     layer.input_spec = layers.InputSpec(**spec)
     refused(lambda: layer(np.ones(shape)), ValueError, f"Spec 'spec' {text}")
+
+
+# -- losses of an earlier call, writes beside the state ------------------------------------------
+
+
+class OnlyInTraining(layers.Layer):
+    def call(self, x, training=False):
+        if training:
+            self.add_loss(jnp.sum(x))
+        return x
+
+
+def test_a_call_that_adds_no_loss_leaves_none():
+    model = stepfit.Sequential([OnlyInTraining()])
+    model(X, training=True)
+    assert len(model.losses) == 1
+    model(X)
+    assert model.losses == []
+    with stepfit.StatelessScope():
+        model(X, training=True)
+        assert len(model.losses) == 1
+        model(X)
+        assert model.losses == []
+
+
+def test_a_holder_has_the_losses_of_parts_called_by_themselves():
+    class Holder(stepfit.Model):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = OnlyInTraining(), OnlyInTraining()
+
+        def call(self, x):
+            return self.two(self.one(x))
+
+    holder = Holder()
+    holder.one(X, training=True), holder.two(X, training=True)
+    assert len(holder.losses) == 2
+    holder(X)
+    assert holder.losses == []
+    holder.one(X, training=True), holder.two(X, training=True)  # after the holder's own call
+    assert len(holder.losses) == 2
+
+
+class Counting(layers.Layer):
+    """Holds a metric, whose Variables are not among its own."""
+
+    def __init__(self):
+        super().__init__(name="counting")
+        self.seen = stepfit.metrics.Mean(name="seen")
+        self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+        self.built = True
+
+    def call(self, x, through=False):
+        self.seen.update_state(x * self.scale if through else x)
+        return x * self.scale
+
+
+LOST = (
+    "Counting 'counting' stateless_call: expected `call` to assign only to the layer's variables, "
+    "found 'seen/total' assigned; its new value would be lost: call it inside `with "
+    "stepfit.StatelessScope([(variable, value)]) as scope:`, within the function that is "
+    "transformed, and return scope.get_current_value(variable) from there."
+)
+
+
+def test_a_write_beside_the_state_is_handed_on_to_the_scope_around():
+    layer = Counting()
+    variables = layer.seen.variables
+
+    @jax.jit
+    def run(values, x):
+        with stepfit.StatelessScope(zip(variables, values, strict=True)) as scope:
+            layer.stateless_call([v.value for v in layer.trainable_variables], [], 3 * x)
+        return [scope.get_current_value(v) for v in variables]
+
+    total, count = run([v.value for v in variables], X)
+    assert float(total) / float(count) == 3.0
+    assert float(layer.seen.result()) == 0.0
+
+
+@pytest.mark.parametrize("scoped", [False, True])
+def test_a_write_beside_the_state_is_never_lost_without_a_word(scoped):
+    layer = Counting()
+
+    def loss(trainable):
+        return jnp.sum(layer.stateless_call(trainable, [], X, through=True)[0])
+
+    def run():
+        if not scoped:
+            return jax.jit(jax.grad(loss))([jnp.ones(())])
+        with stepfit.StatelessScope([(v, v.value) for v in layer.seen.variables]):
+            return jax.grad(loss)([jnp.ones(())])
+
+    refused(run, ValueError, LOST)
+    assert float(layer.seen.result()) == 0.0
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_metric_in_a_layer_counts_in_a_stateless_step(eager):
+    class Own(stepfit.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = Counting()
+
+        def call(self, x):
+            return self.inner(x)
+
+        def train_step(self, state, data):
+            trainable, fixed, optimizer, metrics = state
+
+            def loss(trainable):
+                return jnp.sum(self.stateless_call(trainable, fixed, data[0])[0] ** 2)
+
+            value, grads = jax.value_and_grad(loss)(trainable)
+            trainable, optimizer = self.optimizer.stateless_apply(optimizer, grads, trainable)
+            return {"value": value}, (trainable, fixed, optimizer, metrics)
+
+    model = Own()
+    model.compile("sgd", run_eagerly=eager)
+    model.fit(2 * X, X, verbose=0)
+    assert float(model.inner.seen.result()) == 2.0

@@ -5,7 +5,9 @@ import keras as oracle
 import numpy as np
 import pytest
 
+import stepfit
 from stepfit import optimizers
+from tests.expect import refused
 
 from . import rows
 
@@ -70,3 +72,80 @@ def test_forwards_to_the_inner_optimizer():
     bias.assign([7.0, 7.0])
     optimizer.finalize_variable_values(made)
     np.testing.assert_array_equal(bias.numpy(), before[1])
+
+
+class Own(stepfit.Model):
+    """A model with a step of its own, which scales its loss or forgets to."""
+
+    scales = True
+
+    def __init__(self):
+        super().__init__()
+        self.dense = stepfit.layers.Dense(1)
+
+    def call(self, x):
+        return self.dense(x)
+
+    def train_step(self, data):
+        x, y = data
+
+        def compute():
+            loss = self.compute_loss(x, y, self(x, training=True))
+            return self.optimizer.scale_loss(loss) if self.scales else loss
+
+        _, grads = stepfit.value_and_grad(compute, self.trainable_variables)()
+        self.optimizer.apply(grads, self.trainable_variables)
+        return {}
+
+
+class OwnStateless(Own):
+    def train_step(self, state, data):
+        trainable, fixed, own, metrics = state
+        x, y = data
+
+        def compute(trainable):
+            y_pred, _ = self.stateless_call(trainable, fixed, x, training=True)
+            loss = self.compute_loss(x, y, y_pred)
+            return self.optimizer.scale_loss(loss) if self.scales else loss
+
+        grads = jax.grad(compute)(trainable)
+        trainable, own = self.optimizer.stateless_apply(own, grads, trainable)
+        return {}, (trainable, fixed, own, metrics)
+
+
+SCALING = {
+    "LossScaleOptimizer": lambda: optimizers.LossScaleOptimizer(optimizers.SGD(0.1)),
+    "SGD": lambda: optimizers.SGD(0.1, loss_scale_factor=64.0),
+}
+
+
+@pytest.mark.parametrize("name", SCALING)
+@pytest.mark.parametrize("model", [Own, OwnStateless])
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_step_that_does_not_scale_its_loss_is_refused(model, name, eager):
+    x, y = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
+    model = model()
+    model.compile(SCALING[name](), "mse", run_eagerly=eager)
+    model.fit(x, y, verbose=0)
+    kept = model.get_weights()
+    model.scales = False
+    model.compile(SCALING[name](), "mse", run_eagerly=eager)
+    refused(
+        lambda: model.fit(x, y, verbose=0),
+        ValueError,
+        f"{name}.apply(grads): expected the loss to be scaled before it was differentiated, found "
+        "no call of scale_loss in this step; differentiate optimizer.scale_loss(loss).",
+    )
+    assert all((a == b).all() for a, b in zip(kept, model.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("name", SCALING)
+def test_a_loop_of_ones_own_may_scale_as_it_likes(name):
+    w, optimizer = stepfit.Variable([1.0]), SCALING[name]()
+    optimizer.build([w])
+    scale = float(optimizer.scale_loss(1.0))
+    grads = [np.array([scale], "float32")]
+    optimizer.apply(grads, [w])
+    assert float(w[0]) == pytest.approx(0.9)
+    new, _ = optimizer.stateless_apply(optimizer.variables, grads, [w.value])
+    assert float(new[0][0]) == pytest.approx(0.8)

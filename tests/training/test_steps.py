@@ -451,3 +451,38 @@ def test_an_error_in_a_later_fit_leaves_the_trained_weights():
     for v, w in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(v, w)
     model.fit(X, Y, verbose=0)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_an_overridden_compute_loss_need_not_take_training(own):
+    class Half(keras.Model):
+        def compute_loss(self, x, y, y_pred, sample_weight):
+            return 0.5 * jnp.mean((y - y_pred) ** 2)
+
+    class WithTraining(keras.Model):
+        def compute_loss(self, x, y, y_pred, sample_weight, **kwargs):
+            assert kwargs["training"] in (True, False)
+            return 0.5 * jnp.mean((y - y_pred) ** 2)
+
+    model = made(WithTraining if own else Half, loss=None, metrics=None)
+    first = model.evaluate(X, Y, verbose=0)
+    np.testing.assert_allclose(first, 0.5 * np.mean((model(X) - Y) ** 2), rtol=1e-5)
+    model.fit(X, Y, verbose=0)
+    assert model.evaluate(X, Y, verbose=0) < first
+
+
+def test_metrics_whose_results_share_a_key_are_refused():
+    class Both(keras.metrics.Mean):
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            super().update_state(y_pred)
+
+        def result(self):
+            return {"low": super().result(), "high": super().result()}
+
+    model = made(keras.Model, metrics=[Both(name="a"), Both(name="b")])
+    with pytest.raises(ValueError) as caught:
+        model.fit(X, Y, verbose=0)
+    assert str(caught.value) == (
+        f"Functional {model.name!r} metrics: expected results with different names, found 'high' "
+        "twice, the second from metric 'b'; give one of them another name or key."
+    )
