@@ -34,7 +34,7 @@ test-all: $(VENV)/test.stamp  ## the slow forms too
 # Another Python, and with it the newest JAX for it: make test-python PYTHON=python3.13 VENV=.venv313
 test-python:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -e . pytest hypothesis
+	$(BIN)/python -m pip install -q -e '.[plot]' pytest hypothesis keras==3.15.1
 	$(BIN)/python -m pytest -q tests/core
 
 clean:
