@@ -4,13 +4,9 @@ The values of each network and each optimizer are taken from the state by owner,
 and put back with `state.replace(owner, values)`: nothing is found by its position in a list.
 """
 
-import argparse
-import pathlib
-
 import jax
 import jax.numpy as jnp
-from gan_tape import make_discriminator, make_generator
-from pictures import save_grid
+from gan_tape import train_and_draw
 
 import stepfit as keras
 
@@ -60,26 +56,7 @@ class GAN(keras.Model):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--out", type=pathlib.Path, default="examples/out")
-    args = parser.parse_args(argv)
-
-    keras.utils.set_random_seed(0)
-    (images, _), _ = keras.datasets.digits.load_data(test_split=0.0)
-    images = images[:1792].astype("float32") / 16  # 28 full batches of 64
-    gan = GAN(make_discriminator(), make_generator(latent_size=16))
-    gan.compile(
-        d_optimizer=keras.optimizers.Adam(1e-3, beta_1=0.5),
-        g_optimizer=keras.optimizers.Adam(1e-3, beta_1=0.5),
-        loss=keras.losses.BinaryCrossentropy(from_logits=True),
-    )
-    history = gan.fit(images, batch_size=64, epochs=args.epochs, verbose=2)
-
-    noise = keras.random.normal((40, gan.latent_size), seed=2)
-    samples = gan.generator.predict(noise, verbose=0)
-    path = save_grid(samples, args.out / "gan_stateless.png", title="Generated digits")
-    return history.history, samples, path
+    return train_and_draw(GAN, __doc__.splitlines()[0], "gan_stateless.png", argv)
 
 
 if __name__ == "__main__":

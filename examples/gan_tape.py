@@ -72,8 +72,9 @@ def make_generator(latent_size):
     ])  # fmt: skip
 
 
-def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def train_and_draw(gan_class, about, picture, argv=None):
+    """Train a GAN of this class on the digits; return its history, samples and their picture."""
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--out", type=pathlib.Path, default="examples/out")
     args = parser.parse_args(argv)
@@ -81,7 +82,7 @@ def main(argv=None):
     keras.utils.set_random_seed(0)
     (images, _), _ = keras.datasets.digits.load_data(test_split=0.0)
     images = images[:1792].astype("float32") / 16  # 28 full batches of 64
-    gan = GAN(make_discriminator(), make_generator(latent_size=16))
+    gan = gan_class(make_discriminator(), make_generator(latent_size=16))
     gan.compile(
         d_optimizer=keras.optimizers.Adam(1e-3, beta_1=0.5),
         g_optimizer=keras.optimizers.Adam(1e-3, beta_1=0.5),
@@ -91,8 +92,12 @@ def main(argv=None):
 
     noise = keras.random.normal((40, gan.latent_size), seed=2)
     samples = gan.generator.predict(noise, verbose=0)
-    path = save_grid(samples, args.out / "gan_tape.png", title="Generated digits")
+    path = save_grid(samples, args.out / picture, title="Generated digits")
     return history.history, samples, path
+
+
+def main(argv=None):
+    return train_and_draw(GAN, __doc__.splitlines()[0], "gan_tape.png", argv)
 
 
 if __name__ == "__main__":

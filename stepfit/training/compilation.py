@@ -196,7 +196,7 @@ class Compilation:
             found.append(self._loss_tracker)
         compiled = self._compiled_metrics
         found += [] if compiled is None else compiled.others
-        found += [] if self._compiled_loss is None else self._loss_parts()
+        found += [] if self._compiled_loss is None else self._compiled_loss.parts
         found += [] if compiled is None else compiled.of_named_outputs
         return found + held
 
@@ -206,11 +206,6 @@ class Compilation:
         for metric in metrics:
             inside |= {id(m) for m in walk(metric, lambda x: isinstance(x, metrics_module.Metric))}
         return [m for m in metrics if id(m) not in inside]
-
-    def _loss_parts(self):
-        if not hasattr(self._compiled_loss, "parts") and self._compiled_loss.terms is not None:
-            self._compiled_loss.parts = self._compiled_loss.trackers()
-        return getattr(self._compiled_loss, "parts", [])
 
     def _all_metrics(self):
         both = [*self.metrics, *Compilation._own_metrics(self)]
@@ -307,7 +302,7 @@ class Compilation:
         """Update the compiled metrics with one batch and return `get_metrics_result()`."""
         if self._compiled_metrics is not None and y is not None:
             self._compiled_metrics.update(y, y_pred, sample_weight)
-        for part in self._loss_parts() if self._compiled_loss is not None else []:
+        for part in self._compiled_loss.parts if self._compiled_loss is not None else []:
             part.update_state(y, y_pred, sample_weight=sample_weight)
         return self.get_metrics_result()
 

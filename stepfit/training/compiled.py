@@ -27,6 +27,7 @@ class CompiledLoss:
         _validate(loss, "loss", _check_loss)
         self._shapes: list[Any] = []
         self.terms: Any = None  # list of (Output, loss function, weight)
+        self.parts: list[Any] = []  # a metric per output for its own loss, once built
 
     def build(self, y_true, y_pred):
         """Match the losses to the outputs (arrays or shapes)."""
@@ -58,6 +59,7 @@ class CompiledLoss:
             given = list(loss)
             terms.sort(key=lambda term: given.index(term[0].path[0][1]))
         self.terms = terms
+        self.parts = self._trackers()
         self._shapes = [_shape(output.select(y_pred)) for output, _, _ in terms]
 
     def check_labels(self, y, where="y"):
@@ -94,9 +96,9 @@ class CompiledLoss:
         value = fn(target, prediction, sample_weight=weight)
         return value if jnp.ndim(value) == 0 else jnp.mean(value)
 
-    def trackers(self):
+    def _trackers(self):
         """Return a metric per output for its own loss, where there is more than one."""
-        if self.terms is None or len(self.terms) < 2:
+        if len(self.terms) < 2:
             return []
         names = [output.loss_name or fn.name for output, fn, _ in self.terms]
         if len(set(names)) < len(names):

@@ -16,8 +16,8 @@ import numpy as np
 from stepfit.core import errors, jax_private
 from stepfit.core.variable import gather
 from stepfit.random.seed_generator import global_generator
-from stepfit.training.state import Layout
-from stepfit.training.step import Discovery, Step, parts_for
+from stepfit.training.state import PARTS, Layout
+from stepfit.training.step import Discovery, Step
 
 _MAX_DISCOVERIES = 8
 
@@ -52,7 +52,7 @@ class Runner:
 
     def layout(self):
         """Return the layout of the state as the model is now."""
-        parts = {name: self.model._state_part(name) for name in parts_for(self.kind)}
+        parts = {name: self.model._state_part(name) for name in PARTS[self.kind]}
         extras = [*self.model._hidden_variables(), *self._extras]
         schedules = tuple(getattr(o, "version", 0) for o in self.model._optimizers())
         frozen = tuple(layer._trainable for layer in self.model._flatten_layers())

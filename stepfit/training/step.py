@@ -11,6 +11,7 @@ both become the same function ``(values, batch) -> (logs, values)``.
 
 import collections
 import inspect
+import warnings
 from typing import Any
 
 import jax
@@ -21,7 +22,7 @@ from stepfit.core import errors, scope
 from stepfit.metrics import Mean
 from stepfit.random.seed_generator import global_generator
 from stepfit.training.compiled import LossTracker
-from stepfit.training.state import PARTS, TrainState
+from stepfit.training.state import TrainState
 
 _RETURNS = {
     "train": "(logs, (trainable, non_trainable, optimizer, metrics))",
@@ -223,8 +224,6 @@ class Step:
             fix = "return {name: scalar}"
             raise errors.bad_value(f"{self.name} logs", "a dict of scalars",
                                    errors.describe(logs), fix)  # fmt: skip
-        import warnings
-
         warnings.warn(
             f"{self.name} logs: expected a dict of scalars, found one scalar; the results of the "
             "model's metrics are reported in its place. Write `logs[metric.name] = ...`.",
@@ -268,8 +267,3 @@ def _as_scalar(value):
     if isinstance(value, (jax.Array, np.ndarray)) and value.size == 1 and value.ndim <= 1:
         return value if value.ndim == 0 and isinstance(value, jax.Array) else jnp.reshape(value, ())
     return None
-
-
-def parts_for(kind):
-    """Return the names of the parts of a state."""
-    return PARTS[kind]
