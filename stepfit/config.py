@@ -1,10 +1,13 @@
 """Process-wide defaults, under the name that Keras users look for them."""
 
+from stepfit.core.compilation_cache import compilation_cache, set_compilation_cache
 from stepfit.core.config import (
     backend,
+    device_data_budget,
     epsilon,
     floatx,
     image_data_format,
+    set_device_data_budget,
     set_epsilon,
     set_floatx,
     set_image_data_format,
@@ -17,7 +20,8 @@ from stepfit.utils.console import (
 )
 
 __all__ = [
-    "backend", "disable_interactive_logging", "dtype_policy", "enable_interactive_logging",
-    "epsilon", "floatx", "image_data_format", "is_interactive_logging_enabled", "set_dtype_policy",
-    "set_epsilon", "set_floatx", "set_image_data_format",
+    "backend", "compilation_cache", "device_data_budget", "disable_interactive_logging",
+    "dtype_policy", "enable_interactive_logging", "epsilon", "floatx", "image_data_format",
+    "is_interactive_logging_enabled", "set_compilation_cache", "set_device_data_budget",
+    "set_dtype_policy", "set_epsilon", "set_floatx", "set_image_data_format",
 ]  # fmt: skip

@@ -77,7 +77,10 @@ MAY_KNOW = {  # room -> the other rooms it may import
     "metrics": LEAF | {"ops", "losses", "utils"} | LOW,
     "optimizers": LEAF | {"ops"} | LOW,
     "callbacks": {"utils"} | LOW,
-    "training": {"callbacks", "optimizers", "metrics", "losses", "ops", "utils"} | LEAF | LOW,
+    "rewrite": {"core"},
+    "training": {"rewrite", "callbacks", "optimizers", "metrics", "losses", "ops", "utils"}
+    | LEAF
+    | LOW,
     "layers": LEAF | {"ops"} | LOW,
     "models": {"training", "layers", "ops", "utils"} | LEAF | LOW,
     "datasets": {"utils"} | LOW,

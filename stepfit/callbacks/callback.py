@@ -6,7 +6,8 @@ from typing import Any
 class Callback:
     """Base class for objects that act during training, evaluation and prediction.
 
-    Define the methods for the moments you need; the others cost nothing. `logs` is a dict of plain
+    Define the methods for the moments you need; the others cost nothing. A batch hook makes the
+    model run step by step, unless the class says ``fused_safe = True``. `logs` is a dict of plain
     floats. To stop training, set `self.model.stop_training = True`.
 
     Attributes:
@@ -26,6 +27,11 @@ class Callback:
     #: Set by callbacks that read their batch logs seldom: `on_*_batch_end` then receives a function
     #: that returns the logs, so that the step need not wait for the device.
     lazy_batch_logs = False
+
+    #: Set it on callbacks whose batch hooks need no more than their arguments: then steps may be
+    #: fused, and the hooks are called for each step a little later, with that step's logs. Any
+    #: other callback that defines a batch hook has the model run one step at a time.
+    fused_safe = False
 
     params: Any = None
     _model: Any = None

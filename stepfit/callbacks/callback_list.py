@@ -1,5 +1,6 @@
 """Several callbacks behind one: each hook calls only those that define it."""
 
+from stepfit.callbacks.batch_hooks import BatchHooks
 from stepfit.callbacks.callback import HOOKS, Callback
 from stepfit.callbacks.history import History
 from stepfit.callbacks.logs import plain_logs
@@ -78,22 +79,16 @@ class CallbackList(Callback):
             self._users[hook] = [c for c in self.callbacks if _defines(c, hook)]
         return self._users[hook]
 
-    def needs_batches(self, mode):
-        """Say whether any callback wants to be called for each batch.
+    def of_batches(self, mode):
+        """Return the `BatchHooks` for one kind of step.
 
         Args:
             mode: "train", "test" or "predict".
         """
-        return bool(self.users(f"on_{mode}_batch_begin") or self.users(f"on_{mode}_batch_end"))
-
-    def only_lazy(self, mode):
-        """Say whether the callbacks called for each batch (if any) read its logs seldom.
-
-        Args:
-            mode: "train", "test" or "predict".
-        """
-        users = self.users(f"on_{mode}_batch_begin") + self.users(f"on_{mode}_batch_end")
-        return all(callback.lazy_batch_logs for callback in users)
+        names = f"on_{mode}_batch_begin", f"on_{mode}_batch_end"
+        if any(getattr(type(self), name) is not getattr(CallbackList, name) for name in names):
+            return BatchHooks(mode, [self], [self])  # a list with hooks of its own
+        return BatchHooks(mode, *map(self.users, names))
 
     def _begin(self, hook, logs):
         self._users = {}  # methods may have been replaced on the instances since the last run

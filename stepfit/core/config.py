@@ -94,6 +94,31 @@ def standardize_data_format(data_format):
     return value
 
 
+def device_data_budget():
+    """Return what `set_device_data_budget` was given."""
+    return _state.get("device_data_budget")
+
+
+def set_device_data_budget(budget):
+    """Set how much data `fit`, `evaluate` and `predict` may keep on the device.
+
+    Arrays that fit are sent there once and cut into batches there; others travel in chunks. The
+    numbers are the same.
+
+    Args:
+        budget: bytes (int), a share of the device's free memory (float from 0 to 1), or None for
+            the default: 0.25 on an accelerator, 0 on the CPU, which reads the host's memory anyway.
+    """
+    if budget is not None:
+        number = isinstance(budget, (int, float)) and not isinstance(budget, bool)
+        if not number or budget < 0 or (isinstance(budget, float) and budget > 1):
+            raise errors.bad_value(
+                "set_device_data_budget(budget)",
+                "bytes (an int), a share (a float from 0 to 1), or None", errors.describe(budget),
+            )  # fmt: skip
+    _state["device_data_budget"] = budget
+
+
 def backend():
     """Return the name of the engine: always "jax"."""
     return "jax"

@@ -30,6 +30,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax._src import compilation_cache as _compilation_cache
 from jax._src import core
 from jax._src.interpreters import ad, partial_eval
 from jax._src.state.types import AbstractRef
@@ -50,6 +51,11 @@ def set_trace(trace):
 def using_trace(trace):
     """Return a context manager inside which `trace` is current."""
     return core.set_current_trace(trace)
+
+
+def at_top_level():
+    """Say whether operations at this point are run at once, by no trace."""
+    return core.trace_state_clean()
 
 
 def is_tracer_of(value, trace):
@@ -90,6 +96,20 @@ def calls_back(jaxpr):
 
 def _program(x):
     return hasattr(x, "eqns")
+
+
+def use_compilation_cache(cache, directory):
+    """Have JAX look for compiled programs in `cache`, an object with `get` and `put`.
+
+    Args:
+        cache: None: the one that JAX makes itself for the directory.
+        directory: string, JAX's setting; None: without a cache nothing is kept.
+    """
+    _compilation_cache.reset_cache()
+    jax.config.update("jax_compilation_cache_dir", directory)
+    if cache is not None:
+        _compilation_cache._cache = cache
+        _compilation_cache._cache_initialized = True
 
 
 class RecordingTrace(core.Trace):

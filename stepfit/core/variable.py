@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from stepfit.core import dtypes, errors, naming, registry
+from stepfit.core import arrays, changes, dtypes, errors, naming, registry
 from stepfit.core import scope as scopes
+from stepfit.core.compilation_cache import ensure_compilation_cache
 from stepfit.core.operators import Operators
 
 
@@ -83,6 +84,7 @@ class Variable(Operators):
             name_ = next(iter(kwargs))
             known = ("initializer", "shape", "dtype", "trainable", "autocast", "name")
             raise errors.unknown_name("Variable(...)", "argument", name_, known)
+        ensure_compilation_cache()
         given = name
         self.name: str = (
             naming.check_name(name, "Variable") if name else naming.auto_name("variable")
@@ -103,6 +105,7 @@ class Variable(Operators):
         self._is_float = dtypes.is_float(self.dtype)
         self._cell = Cell([value])
         self._index = 0
+        changes.note()
 
     def _initial_value(self, initializer, shape, dtype):
         if initializer is None:
@@ -121,13 +124,18 @@ class Variable(Operators):
                 )  # fmt: skip
             shape = tuple(int(d) for d in ((shape,) if isinstance(shape, int) else shape))
             dtype = dtypes.standardize_dtype(dtype)
-            value = jnp.asarray(initializer(shape, dtype=dtype), dtype=dtypes.jax_dtype(dtype))
+            value = initializer(shape, dtype=dtype)
+            if not isinstance(value, jax.Array):
+                value = arrays.from_host(value, dtypes.jax_dtype(dtype))
+            value = jnp.asarray(value, dtypes.jax_dtype(dtype))
         else:
             if dtype is None:
                 dtype = _natural_dtype(initializer, self.path)
             value = initializer.value if isinstance(initializer, Variable) else initializer
             dtype = dtypes.jax_dtype(dtypes.standardize_dtype(dtype))
-            value = jnp.array(value, dtype=dtype)  # a copy: nobody else holds our memory
+            same = isinstance(value, jax.Array) and value.dtype == dtype
+            # A copy: nobody else holds our memory.
+            value = arrays.copied(value) if same else arrays.from_host(value, dtype)
         if shape is not None and tuple(shape) != value.shape:
             raise errors.bad_value(
                 f"Variable {self.path!r}", f"an initial value of shape {tuple(shape)}",
@@ -174,7 +182,7 @@ class Variable(Operators):
         if isinstance(value, Variable):
             value = value.value
         if not isinstance(value, jax.Array):
-            value = jnp.asarray(value, dtype=dtypes.jax_dtype(self.dtype))
+            value = arrays.from_host(value, dtypes.jax_dtype(self.dtype))
         if value.shape != self.shape:
             raise errors.bad_value(
                 f"Variable {self.path!r}", f"a value of shape {self.shape}", f"shape {value.shape}"
@@ -203,7 +211,8 @@ class Variable(Operators):
                 scopes.root_scope().guests[id(self)] = self
             scope.bind(self, value)
             return self
-        value = self.conform(value)
+        given = value.value if isinstance(value, Variable) else value
+        value = self.conform(given)
         if isinstance(value, jax.core.Tracer):
             raise errors.StepfitValueError(
                 f"Variable {self.path!r}: a traced value was assigned outside a scope; the "
@@ -213,7 +222,10 @@ class Variable(Operators):
                 "scope.get_current_value(variable)."
             )
         self._cell.values[self._index] = value
-        self._cell.escaped.add(self._index)  # the caller may hold the array that was given
+        if value is given:  # the caller may hold it
+            self._cell.escaped.add(self._index)
+        else:
+            self._cell.escaped.discard(self._index)
         return self
 
     def assign_add(self, value: Any) -> Self:
@@ -231,7 +243,9 @@ class Variable(Operators):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
+        if self._trainable != bool(value):
+            self._trainable = bool(value)
+            changes.note()
 
     # -- behaving like an array --------------------------------------------------------------------
 
@@ -298,7 +312,8 @@ class Variable(Operators):
         copy = object.__new__(type(self))
         memo[id(self)] = copy
         copy.__dict__.update(self.__dict__)
-        copy._cell, copy._index = Cell([jnp.array(self.peek())]), 0
+        copy._cell, copy._index = Cell([arrays.copied(self.peek())]), 0
+        changes.note()
         return copy
 
     def __getstate__(self):
@@ -308,7 +323,8 @@ class Variable(Operators):
     def __setstate__(self, state):
         own, value = state
         self.__dict__.update(own)
-        self._cell, self._index = Cell([jnp.array(value)]), 0
+        self._cell, self._index = Cell([arrays.from_host(value, value.dtype)]), 0
+        changes.note()
 
     def __getattr__(self, name: str) -> Any:
         # Methods of arrays (`v.astype`, `v.sum`, `v.at`): everything public that jax.Array has.
@@ -365,7 +381,7 @@ def gather(variables):
     values = []
     for v in variables:
         value = v._cell.values[v._index]
-        values.append(jnp.array(value) if v._index in v._cell.escaped else value)
+        values.append(arrays.copied(value) if v._index in v._cell.escaped else value)
     cell = Cell(values)
     for index, v in enumerate(variables):
         v._cell.left = True

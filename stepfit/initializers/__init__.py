@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from stepfit.core import errors, registry
+from stepfit.core import arrays, errors, registry
 from stepfit.initializers.base import (
     Constant,
     Identity,
@@ -100,7 +99,7 @@ def _from_array(values):
                 "initializer given as an array", f"the shape {shape_tuple(shape)} of the weight",
                 f"shape {tuple(values.shape)}",
             )  # fmt: skip
-        return jnp.asarray(values, numpy_dtype(dtype))
+        return arrays.from_host(values, numpy_dtype(dtype))
 
     return initialize
 

@@ -2,10 +2,9 @@
 
 import numbers
 
-import jax.numpy as jnp
 import numpy as np
 
-from stepfit.core import dtypes, errors, registry
+from stepfit.core import arrays, dtypes, errors, registry
 
 
 def shape_tuple(shape):
@@ -63,7 +62,8 @@ class Constant(Initializer):
         self.value = value
 
     def __call__(self, shape, dtype=None):
-        return jnp.asarray(np.full(shape_tuple(shape), np.asarray(self.value), numpy_dtype(dtype)))
+        dtype = numpy_dtype(dtype)
+        return arrays.handed_over(np.full(shape_tuple(shape), np.asarray(self.value), dtype), dtype)
 
 
 class Zeros(Initializer):
@@ -75,7 +75,8 @@ class Zeros(Initializer):
     """
 
     def __call__(self, shape, dtype=None):
-        return jnp.asarray(np.zeros(shape_tuple(shape), numpy_dtype(dtype)))
+        dtype = numpy_dtype(dtype)
+        return arrays.handed_over(np.zeros(shape_tuple(shape), dtype), dtype)
 
 
 class Ones(Initializer):
@@ -87,7 +88,8 @@ class Ones(Initializer):
     """
 
     def __call__(self, shape, dtype=None):
-        return jnp.asarray(np.ones(shape_tuple(shape), numpy_dtype(dtype)))
+        dtype = numpy_dtype(dtype)
+        return arrays.handed_over(np.ones(shape_tuple(shape), dtype), dtype)
 
 
 class Identity(Initializer):
@@ -114,4 +116,4 @@ class Identity(Initializer):
         shape = shape_tuple(shape)
         if len(shape) != 2:
             raise errors.bad_value("Identity(shape)", "two axes", f"shape {shape}")
-        return jnp.asarray((self.gain * np.eye(*shape)).astype(numpy_dtype(dtype)))
+        return arrays.handed_over(self.gain * np.eye(*shape), numpy_dtype(dtype))

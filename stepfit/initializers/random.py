@@ -9,10 +9,9 @@ ones.
 import math
 import numbers
 
-import jax.numpy as jnp
 import numpy as np
 
-from stepfit.core import dtypes, errors, registry, seeding
+from stepfit.core import arrays, dtypes, errors, registry, seeding
 from stepfit.initializers.base import Initializer, shape_tuple
 
 
@@ -77,7 +76,7 @@ class RandomNormal(RandomInitializer):
 
     def __call__(self, shape, dtype=None):
         values, dtype = self._draw(shape, dtype, normal)
-        return jnp.asarray((values * self.stddev + self.mean).astype(dtype))
+        return arrays.handed_over(values * self.stddev + self.mean, dtype)
 
 
 class TruncatedNormal(RandomInitializer):
@@ -103,7 +102,7 @@ class TruncatedNormal(RandomInitializer):
 
     def __call__(self, shape, dtype=None):
         values, dtype = self._draw(shape, dtype, truncated)
-        return jnp.asarray((values * self.stddev + self.mean).astype(dtype))
+        return arrays.handed_over(values * self.stddev + self.mean, dtype)
 
 
 class RandomUniform(RandomInitializer):
@@ -129,7 +128,7 @@ class RandomUniform(RandomInitializer):
 
     def __call__(self, shape, dtype=None):
         values, dtype = self._draw(shape, dtype, uniform)
-        return jnp.asarray((values * (self.maxval - self.minval) + self.minval).astype(dtype))
+        return arrays.handed_over(values * (self.maxval - self.minval) + self.minval, dtype)
 
 
 class Orthogonal(RandomInitializer):
@@ -168,7 +167,7 @@ class Orthogonal(RandomInitializer):
         q, r = np.linalg.qr(values)
         q = q * np.where(np.diagonal(r) < 0, -1, 1).astype(q.dtype)  # makes the draw uniform
         q = q.T if rows < columns else q
-        return jnp.asarray((self.gain * q.reshape(shape)).astype(dtype))
+        return arrays.handed_over(self.gain * q.reshape(shape), dtype)
 
 
 def _float(dtype):

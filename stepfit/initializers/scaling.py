@@ -3,10 +3,9 @@
 import math
 import numbers
 
-import jax.numpy as jnp
 import numpy as np
 
-from stepfit.core import errors
+from stepfit.core import arrays, errors
 from stepfit.initializers import random
 from stepfit.initializers.base import shape_tuple
 
@@ -78,7 +77,7 @@ class VarianceScaling(random.RandomInitializer):
             "uniform": (random.symmetric, math.sqrt(3.0) * stddev),
         }[self.distribution]
         values, dtype = self._draw(shape, dtype, method)
-        return jnp.asarray((values * np.asarray(factor, values.dtype)).astype(dtype))
+        return arrays.handed_over(values * np.asarray(factor, values.dtype), dtype)
 
 
 def compute_fans(shape, input_axes=None, output_axes=None):

@@ -373,6 +373,8 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
 
     _untracked_names = frozenset({"_init_arguments", "_inbound_nodes", "_losses", "_losses_token",
                                   "_forward_losses", "_last_call", "_build_shapes"})  # fmt: skip
+    _unwatched_names = frozenset({"_losses", "_losses_token", "_forward_losses", "_last_call",
+                                  "_weights_made"})  # fmt: skip
 
     def _where(self):
         return f"{type(self).__name__} {self._path!r}"

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from stepfit import initializers
-from stepfit.core import config, dtypes, errors, naming, registry
+from stepfit.core import arrays, config, dtypes, errors, naming, registry
 from stepfit.core.scope import Scope
 from stepfit.core.tracking import Tracked, children
 from stepfit.core.variable import Variable
@@ -51,6 +51,7 @@ class Metric(registry.Configurable, Tracked):
     """
 
     _untracked_names = frozenset({"_init_arguments"})
+    _unwatched_names = frozenset({"_variables"})
     _direction: str | None = None  # "up" or "down": which is better, for callbacks
 
     def __init_subclass__(cls, **kwargs):
@@ -144,8 +145,7 @@ class Metric(registry.Configurable, Tracked):
     def reset_state(self) -> None:
         """Give every Variable the value it had at the start."""
         for variable in self.variables:
-            initial = getattr(variable, INITIAL, None)
-            variable.assign(np.zeros(variable.shape) if initial is None else initial)
+            variable.assign(_initial(variable))
 
     def merge_state(self, metrics: "Iterable[Metric]") -> None:
         """Add the states of other metrics of the same kind to this one.
@@ -259,6 +259,17 @@ class Metric(registry.Configurable, Tracked):
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _initial(variable):
+    """Return the value at the start, on the device: sent there once, however often it is needed."""
+    value = getattr(variable, INITIAL, None)
+    if not isinstance(value, jax.Array):
+        value = np.zeros(variable.shape) if value is None else value
+        with jax.ensure_compile_time_eval():
+            value = arrays.from_host(value, dtypes.jax_dtype(variable.dtype))
+        setattr(variable, INITIAL, value)
+    return value
 
 
 def _with_values(result):

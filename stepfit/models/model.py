@@ -6,6 +6,7 @@ from typing import Any
 
 from stepfit.core import errors, symbolic
 from stepfit.layers.layer import Layer
+from stepfit.models.cached_call import UNCACHED, CachedCall
 from stepfit.models.graph import Graph
 from stepfit.models.summary import print_summary
 from stepfit.training.trainer import Trainer
@@ -45,6 +46,7 @@ class Model(Trainer, Layer):
     def __init__(self, *args: Any, **kwargs: Any):
         Trainer.__init__(self)
         self._graph: Graph | None = None
+        self._cached_call = CachedCall(self)
         self._graph_layers: list[Layer] = []
         if _is_functional(args, kwargs):
             inputs, outputs, kwargs = _take_tensors(args, kwargs, type(self).__name__)
@@ -61,7 +63,17 @@ class Model(Trainer, Layer):
         else:
             Layer.__init__(self, **kwargs)
 
-    _untracked_names = Layer._untracked_names | Trainer._untracked_names | {"_graph"}
+    _untracked_names = (
+        Layer._untracked_names | Trainer._untracked_names | {"_graph", "_cached_call"}
+    )
+    _unwatched_names = Layer._unwatched_names | {"history", "stop_training", "_training_now"}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._graph is not None:
+            outputs = self._cached_call(args, kwargs)
+            if outputs is not UNCACHED:
+                return outputs
+        return super().__call__(*args, **kwargs)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs; given by the graph, or by the subclass."""
@@ -115,11 +127,12 @@ class Model(Trainer, Layer):
         # The nodes first, in their order: each then refers to what is there already, and a deep
         # graph is copied and pickled without deep recursion.
         nodes = [] if self._graph is None else self._graph.nodes
-        return {"_nodes": nodes, **super().__getstate__()}
+        return {"_nodes": nodes, **super().__getstate__(), "_cached_call": None}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
         del self.__dict__["_nodes"]
+        self._cached_call = CachedCall(self)
 
     # -- structure -------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ class OptimizerState(Tracked, registry.Configurable):
 
     _untracked_names = frozenset({"_trainable_variables", "_init_arguments", "_index",
                                   "_not_decayed"})  # fmt: skip
+    _unwatched_names = frozenset({"_variables"})
     built = False
 
     def _make_state(self, learning_rate, name):

@@ -12,7 +12,7 @@ from stepfit.callbacks import History
 from stepfit.core import errors
 from stepfit.core import scope as scopes
 from stepfit.core.dtypes import DTypePolicy
-from stepfit.core.tracking import walk
+from stepfit.core.tracking import Watch, walk
 from stepfit.core.variable import Variable
 from stepfit.metrics import Metric
 from stepfit.optimizers import Optimizer
@@ -46,7 +46,7 @@ class Compilation:
         self._runners: dict[str, Any] = {}
         self.run_eagerly = False
         self.jit_compile: bool | Literal["auto"] | None = "auto"
-        self.steps_per_execution = 1
+        self.steps_per_execution: int | Literal["auto"] = "auto"
         self.stop_training = False
         self._training_now = 0  # passes over training data that are under way
         self.history: History | Any = None  # of the last `fit`
@@ -58,7 +58,7 @@ class Compilation:
 
     def __getstate__(self):
         """A copy, pickled or not, compiles its steps itself."""
-        kept = {k: v for k, v in self.__dict__.items() if k != "_forward_losses"}
+        kept = {k: v for k, v in self.__dict__.items() if k not in ("_forward_losses", "_finds")}
         return {**kept, "_runners": {}, "_training_now": 0}
 
     # -- compile -----------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ class Compilation:
         metrics: Any = None,
         weighted_metrics: Any = None,
         run_eagerly: bool = False,
-        steps_per_execution: int = 1,
+        steps_per_execution: int | Literal["auto"] = "auto",
         jit_compile: bool | Literal["auto"] | None = "auto",
         auto_scale_loss: bool = True,
     ) -> None:
@@ -85,8 +85,9 @@ class Compilation:
                 a dict. They do not see sample weights.
             weighted_metrics: the same, for metrics that do.
             run_eagerly: run steps without compiling them, to look for mistakes.
-            steps_per_execution: number of batches in one dispatch; batch hooks of callbacks are
-                called once per dispatch.
+            steps_per_execution: number of batches in one dispatch, or "auto": as many as take some
+                tenth of a second, one if a callback needs the model after each batch. The numbers
+                are the same. With an integer, batch hooks are called once per dispatch.
             jit_compile: False runs steps without compiling them.
             auto_scale_loss: whether a float16 policy gets a `LossScaleOptimizer`.
 
@@ -103,14 +104,16 @@ class Compilation:
         >>> sorted(history.history)
         ['loss', 'mae']
         """
-        if isinstance(steps_per_execution, bool) or not isinstance(steps_per_execution, int):
-            raise errors.bad_type(
-                "compile(steps_per_execution)", "a positive int", steps_per_execution
-            )
-        if steps_per_execution < 1:
-            raise errors.bad_value(
-                "compile(steps_per_execution)", "a positive int", str(steps_per_execution)
-            )
+        if steps_per_execution != "auto":
+            expected = "'auto' or a positive int"
+            if isinstance(steps_per_execution, bool) or not isinstance(steps_per_execution, int):
+                raise errors.bad_type(
+                    "compile(steps_per_execution)", expected, steps_per_execution
+                )
+            if steps_per_execution < 1:
+                raise errors.bad_value(
+                    "compile(steps_per_execution)", expected, str(steps_per_execution)
+                )
         if not (isinstance(jit_compile, bool) or jit_compile in ("auto", None)):
             raise errors.bad_value(
                 "compile(jit_compile)", "True, False or 'auto'", errors.describe(jit_compile)
@@ -182,6 +185,16 @@ class Compilation:
             return None
         return [t.node.operation.name for t in graph.output_tensors]
 
+    def _kept(self, name, find):
+        """Return ``find()``, remembered until something about the model changes."""
+        watch, found = self.__dict__.get("_finds", (None, None))
+        if watch is None or watch.changed():
+            found = {}
+            self.__dict__["_finds"] = (Watch(self), found)
+        if name not in found:
+            found[name] = find()
+        return found[name]
+
     # -- metrics and losses ------------------------------------------------------------------------
 
     @property
@@ -208,10 +221,12 @@ class Compilation:
         return [m for m in metrics if id(m) not in inside]
 
     def _all_metrics(self):
-        both = [*self.metrics, *Compilation._own_metrics(self)]
+        own = self._kept("metrics", lambda: Compilation._own_metrics(self))
+        stock = type(self).metrics is Compilation.metrics
+        found = [*(() if stock else self.metrics), *own]
         if self._loss_tracker is not None:
-            both.append(self._loss_tracker)
-        return list({id(m): m for m in both}.values())
+            found.append(self._loss_tracker)
+        return list({id(m): m for m in found}.values())
 
     @property
     def metrics_names(self) -> list[str]:
@@ -351,6 +366,9 @@ class Compilation:
     # -- the state -------------------------------------------------------------------------------
 
     def _optimizers(self):
+        return self._kept("optimizers", self._find_optimizers)
+
+    def _find_optimizers(self):
         theirs = self._of_inner_models("_optimizer") - {id(self._optimizer)}
         found = walk(
             self, lambda x: isinstance(x, optimizers_module.Optimizer), enter=_not_optimizer

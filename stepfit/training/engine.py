@@ -1,24 +1,29 @@
 """The engine: it decides how a step is run; the step never knows.
 
 A *runner* holds one kind of step (train, test or predict) of one model: the step as a pure
-function, the compiled forms of it, and the cell that the model's Variables share with it while it
-runs. Whatever is wrong with a step shows while it is traced, before any value is touched; the
-training state is donated only to a function that has been compiled.
+function, its programs (one for each form of batch), and the cell that the model's Variables share
+with it while it runs. Whatever is wrong with a step shows while it is traced, before any value is
+touched; the training state is donated only to a function that has been compiled.
 """
 
-import collections
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stepfit.core import errors, jax_private
+from stepfit.core import compilation_cache, config, errors
+from stepfit.core.tracking import Watch
 from stepfit.core.variable import gather
 from stepfit.random.seed_generator import global_generator
+from stepfit.training.feed import Chunk, device_budget, to_device
+from stepfit.training.logs import Result
+from stepfit.training.program import Program, Traced, form_of, spec
 from stepfit.training.state import PARTS, Layout
-from stepfit.training.step import Discovery, Step
+from stepfit.training.step import Step
 
+TICK = 0.1  # seconds; how often progress, logs and requests to stop are looked at, about
+_SLOW_STEPS, _SLOW_TICK = 4, 0.5  # slow steps come by so many, while that takes no longer than this
 _MAX_DISCOVERIES = 8
 
 
@@ -29,17 +34,18 @@ class Runner:
         model: the model.
         kind: "train", "test" or "predict".
         eager: run the step without compiling it, to look for mistakes.
-        fuse: number of steps in one dispatch.
+        steps: number of steps in one dispatch, or "auto".
     """
 
-    def __init__(self, model, kind, eager=False, fuse=1):
-        self.model, self.kind, self.eager, self.fuse = model, kind, eager, fuse
+    def __init__(self, model, kind, eager=False, steps: Any = "auto"):
+        self.model, self.kind, self.eager, self.steps = model, kind, eager, steps
         self.cell: Any = None  # these come with the first batch
         self.step: Any = None
-        self._single: Any = None
-        self._fused: Any = None
-        self._careful = False
-        self._checked: set = set()
+        self.seconds = {"data": 0.0, "all": 0.0}  # waited for data, and passed, in the last pass
+        self.dispatched: dict[int, int] = {}  # steps per dispatch -> how often, in the last pass
+        self._watch: Any = None
+        self._programs: dict[Any, Program] = {}
+        self._traced: dict[Any, Traced] = {}
         self._extras: list = []
         self._earlier_traces = 0
 
@@ -48,7 +54,12 @@ class Runner:
         """How often the user's step was traced."""
         return self._earlier_traces + (self.step.traces if self.step else 0)
 
-    # -- the state and the functions -------------------------------------------------------------
+    @property
+    def programs(self):
+        """The programs there are, one for each form of batch."""
+        return list(self._programs.values())
+
+    # -- the state and the programs --------------------------------------------------------------
 
     def layout(self):
         """Return the layout of the state as the model is now."""
@@ -58,29 +69,46 @@ class Runner:
         frozen = tuple(layer._trainable for layer in self.model._flatten_layers())
         return Layout(self.kind, parts, extras, (schedules, frozen))
 
+    def settled(self):
+        """Say whether the model is as it was when its step was last looked at."""
+        return self._watch is not None and not self._watch.changed()
+
+    def knows(self, batch):
+        """Say whether batches of this form were prepared, and the model is as it was then."""
+        return self.settled() and (self.eager or form_of(batch)[0] in self._traced)
+
     def prepare(self, batch):
-        """Trace the step for a batch's shapes; raise what is wrong; change nothing.
+        """Trace the step for a batch's form; raise what is wrong; change nothing.
 
         A step may make Variables (a layer built on first call, an optimizer's slots) or use some
         that the model does not reach. Then the state is formed anew and the step traced again.
+
+        Args:
+            batch: arrays or their specs.
+
+        Returns:
+            The `Traced` step (None where steps are not compiled).
         """
-        batch = to_device_form(batch)
+        form, structure, specs = form_of(batch)
+        if self.knows(batch):
+            return self._traced.get(form)
         self._bind(self.layout())
-        key = _shapes(batch)
-        if key in self._checked or self.eager:
-            return
+        if not self.eager and form not in self._traced:
+            self._traced[form] = self._trace(structure, specs)
+        self._watch = Watch(self.model)
+        return self._traced.get(form)
+
+    def _trace(self, structure, specs):
+        compilation_cache.ensure_compilation_cache()
         for _ in range(_MAX_DISCOVERIES):
             self.step.closed = False
             values = [v.peek() for v in self.step.layout.variables]
-            traced = self._single.trace(values, np.zeros(2, "uint32"), batch)
+            traced = Traced(self.step, values, structure, specs)
             self._extras += self.step.guests
             layout = self.layout()
             if layout.key == self.step.layout.key:
                 self.step.closed = True
-                self._checked.add(key)
-                if not self._careful and jax_private.calls_back(traced.jaxpr.jaxpr):
-                    self._compile(careful=True)
-                return
+                return traced
             self._bind(layout)
         raise errors.StepfitRuntimeError(
             f"{self.step.name}: expected to make its variables once, found new ones made each time "
@@ -88,141 +116,124 @@ class Runner:
         )
 
     def _bind(self, layout):
-        """Have compiled functions for a layout; keep those there are if it is the same."""
+        """Have the step as a function of a layout; keep what there is if it is the same."""
         if self.step is not None and self.step.layout.key == layout.key:
             return
         self._earlier_traces = self.traces
         self.step = Step(self.model, self.kind, layout)
-        self._compile(careful=False)
-        self._checked = set()
+        self._programs, self._traced = {}, {}
         self.cell = None
 
-    def _compile(self, careful):
-        """Make the compiled functions.
+    def program(self, batch, capacity=None, resident=()):
+        """Return the program for batches of some form.
 
         Args:
-            careful: whether a step may fail while it runs, as one that calls Python may: then the
-                old state is kept until the new one is there.
+            batch: arrays or their specs.
+            capacity: batches in a chunk; default by their size.
+            resident: arrays on the device that batches are gathered from.
         """
-        self._careful = careful
-        donate = (0,) if self.kind == "train" and not careful else ()
-        self._single = jax.jit(self.step, donate_argnums=donate)
-        self._fused = jax.jit(self._scan, donate_argnums=donate)
+        form, _, specs = form_of(batch)
+        key = (form, capacity, tuple((x.shape, x.dtype) for x in resident))
+        if key not in self._programs:
+            traced = self.prepare(batch)
+            # A step that calls Python may fail half-way: the old state stays until it is through.
+            self._programs[key] = Program(
+                traced, specs, capacity, tuple(map(spec, resident)), donate=not traced.calls_back,
+                least=1 if self.steps == "auto" else self.steps,
+            )  # fmt: skip
+        return self._programs[key]
 
-    def _scan(self, values, key, batches):
-        """Run the step on K stacked batches; the logs of the last one are returned."""
-        count = jax.tree.leaves(batches)[0].shape[0]
-        numbers = jnp.arange(count, dtype="uint32")
-        keys = jnp.stack([jnp.broadcast_to(key[0], count), key[1] + numbers], axis=1)
+    def compile(self, program):
+        """Begin to compile a program in the background."""
+        program.compile([v.peek() for v in self.step.layout.variables])
 
-        def body(values, inputs):
-            logs, values = self.step(values, *inputs)
-            return values, logs
+    def resident(self, source):
+        """Return the arrays of a source on the device, if they fit the budget; else ()."""
+        budget = device_budget(config.device_data_budget())
+        leaves = jax.tree.leaves(source.data)
+        if self.eager or sum(leaf.nbytes for leaf in leaves) > budget:
+            return ()
+        return to_device(leaves)
 
-        values, logs = jax.lax.scan(body, values, (keys, batches))
-        if self.kind != "predict":
-            logs = jax.tree.map(lambda x: x[-1], logs)
-        return logs, values
+    def most_steps(self, program, one_by_one):
+        """Return how many steps the next chunk may have.
+
+        Args:
+            program: the program that runs it.
+            one_by_one: whether a callback needs the model between steps.
+        """
+        if not program.fused:
+            return 1
+        if self.steps != "auto":
+            return min(self.steps, program.capacity)
+        if one_by_one or program.seconds_per_step is None:
+            return 1
+        steps = int(TICK / program.seconds_per_step)
+        if steps < _SLOW_STEPS:
+            steps = max(1, min(_SLOW_STEPS, int(_SLOW_TICK / program.seconds_per_step)))
+        return min(steps, program.capacity)
 
     # -- running ---------------------------------------------------------------------------------
 
-    def run(self, batch):
-        """Run one step on one batch; returns its logs (device scalars) or outputs."""
-        return self._dispatch(to_device_form(batch), 1)
+    def run(self, chunk):
+        """Run the steps of a chunk, in one dispatch; returns their `Result`, perhaps in advance."""
+        program, slot = chunk.program, chunk.slot
+        values = self._cell(program.donated).values
+        execute = program.executable(values)
+        slot.control[:2] = global_generator().reserve(chunk.count)
+        slot.control[2] = chunk.count
+        logs, done, carried = execute(
+            *program.parts(values), slot.on_device(), list(chunk.resident)
+        )
+        if program.calls_back:
+            jax.block_until_ready(done)
+        for index, value in zip(program.carried, carried, strict=True):
+            values[index] = value
+        slot.hold(done)
+        self.dispatched[chunk.count] = self.dispatched.get(chunk.count, 0) + 1
+        return Result(program, chunk, logs, done)
 
-    def run_many(self, batches):
-        """Run one step on each of several batches of the same shapes, in one dispatch.
-
-        Returns:
-            The last step's logs; for "predict" a list of outputs, one for each batch.
-        """
-        if self.eager or len(batches) == 1:
-            results = [self.run(b) for b in batches]
-            return results if self.kind == "predict" else results[-1]
-        stacked = jax.tree.map(lambda *xs: np.stack([np.asarray(x) for x in xs]), *batches)
-        result = self._dispatch(to_device_form(stacked), len(batches))
-        if self.kind == "predict":
-            return [jax.tree.map(lambda x, i=i: x[i], result) for i in range(len(batches))]
-        return result
-
-    def _dispatch(self, batch, count):
-        key = global_generator().reserve(count)
+    def run_batch(self, batch):
+        """Run one step on one batch; returns its logs or outputs as they lie on the device."""
         if self.eager:
-            return self._run_eagerly(key, batch)
-        while True:
-            cell = self._cell()
-            function = self._single if count == 1 else self._fused
-            try:
-                result, values = function(cell.values, key, batch)
-            except Discovery:  # in tracing: nothing has been run
-                self.prepare(batch if count == 1 else jax.tree.map(lambda x: x[0], batch))
-                continue
-            if self._careful:
-                jax.block_until_ready((result, values))
-            cell.values = values
-            return result
+            return self._run_eagerly(batch)
+        program = self.program(batch)
+        slot = program.ring.take()
+        for buffer, leaf in zip(slot.buffers, jax.tree.leaves(batch), strict=True):
+            buffer[0] = leaf
+        result = self.run(Chunk(program, slot, 0, 1))
+        return result.logs() if self.kind != "predict" else result.outputs(0)
 
-    def _run_eagerly(self, key, batch):
+    def _run_eagerly(self, batch):
         self._bind(self.layout())
-        cell = self._cell()
+        cell = self._cell(range(len(self.step.layout.variables)))
+        key = global_generator().reserve()
+        batch = jax.tree.map(_as_array, batch)
         result, cell.values = self.step(list(cell.values), key, batch)
         for variable, value in self.step.guest_values:
             variable.assign(value)
         return result
 
-    def _cell(self):
-        """Return the cell, with no value in it that somebody else holds."""
+    def _cell(self, donated):
+        """Return the cell, with no value among those to be donated that somebody else holds."""
         if self.cell is None or self.cell.left:
             self.cell = gather(self.step.layout.variables)
-        elif self.cell.escaped and self.kind == "train":
-            for index in self.cell.escaped:
+        elif self.cell.escaped:
+            for index in self.cell.escaped.intersection(donated):
                 self.cell.values[index] = jnp.array(self.cell.values[index])
-            self.cell.escaped = set()
+                self.cell.escaped.discard(index)
         return self.cell
 
+    def begin(self):
+        """Begin a pass over some data."""
+        self.seconds, self.dispatched = {"data": 0.0, "all": 0.0}, {}
 
-def _shapes(batch):
-    leaves, structure = jax.tree.flatten(batch)
-    return structure, tuple((x.shape, str(x.dtype)) for x in leaves)
-
-
-def to_device_form(batch):
-    """Return a batch with every array in a dtype that JAX has (float64 as float32)."""
-    return jax.tree.map(_as_array, batch)
+    def finish(self, seconds):
+        """Note how long a pass took, and give up large buffers."""
+        self.seconds["all"] = seconds
+        for program in self._programs.values():
+            program.ring.trim()
 
 
 def _as_array(x):
-    if isinstance(x, (jax.Array, np.ndarray)):
-        return x
-    return np.asarray(x)
-
-
-class LazyLogs(collections.abc.Mapping):
-    """Logs as Python floats, fetched from the device when first looked at."""
-
-    def __init__(self, logs):
-        self._logs, self._floats = logs, None
-
-    def _fetch(self):
-        if self._floats is None:
-            self._floats = to_floats(self._logs)
-        return self._floats
-
-    def __getitem__(self, key):
-        return self._fetch()[key]
-
-    def __iter__(self):
-        return iter(sorted(self._logs))
-
-    def __len__(self):
-        return len(self._logs)
-
-    def __repr__(self):
-        return repr(self._fetch())
-
-
-def to_floats(logs):
-    """Return logs as a dict of Python floats, sorted by name, in one transfer."""
-    if isinstance(logs, LazyLogs):
-        return dict(logs)
-    return {k: float(v) for k, v in sorted(jax.device_get(dict(logs)).items())}
+    return x if isinstance(x, (jax.Array, np.ndarray)) else np.asarray(x)

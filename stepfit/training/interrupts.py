@@ -13,6 +13,7 @@ class SafeInterrupts:
     """
 
     busy = False
+    _pending = False
 
     def __enter__(self):
         self._pending = False

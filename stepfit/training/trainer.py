@@ -1,9 +1,9 @@
 """Trainer: `fit`, `evaluate`, `predict` and the calls on single batches.
 
-How a batch travels: `make_source` turns the user's data into batches; `_run_pass` hands them to a
-`Runner`, which runs the step; the step's logs go to the callbacks, and the last logs of an epoch
-into History. How a weight travels: the `Runner` gathers the model's Variables into one cell, the
-step returns new values for it, and every Variable reads its value there.
+How a batch travels: `make_source` turns the user's data into batches; a `Pass` hands them, some at
+a time, to a `Runner`, which runs the step on each; the logs go to the callbacks, and the last logs
+of an epoch into History. How a weight travels: the `Runner` gathers the model's Variables into one
+cell, the step returns new values for it, and every Variable reads its value there.
 """
 
 import contextlib
@@ -20,9 +20,13 @@ from stepfit.training import arguments, default_steps
 from stepfit.training.compilation import Compilation
 from stepfit.training.data import make_source, split_validation, unpack_validation_data
 from stepfit.training.data.class_weight import weigh_batch
-from stepfit.training.engine import LazyLogs, Runner, to_floats
+from stepfit.training.engine import Runner
 from stepfit.training.interrupts import SafeInterrupts
+from stepfit.training.logs import Outputs, to_floats
+from stepfit.training.passes import Pass
+from stepfit.training.report import ExecutionReport, report_of
 from stepfit.utils import unpack_x_y_sample_weight
+from stepfit.utils.console import print_msg
 
 _MOST_LABELS = 1 << 26  # bytes of labels that are looked at before training
 
@@ -45,12 +49,32 @@ class Trainer(Compilation):
     def _runner(self, kind):
         eager = self.run_eagerly or self.jit_compile is False
         runner = self._runners.get(kind)
-        if runner is None or (runner.eager, runner.fuse) != (eager, self.steps_per_execution):
+        if runner is None or (runner.eager, runner.steps) != (eager, self.steps_per_execution):
             runner = self._runners[kind] = Runner(self, kind, eager, self.steps_per_execution)
         return runner
 
+    def execution_report(self) -> ExecutionReport:
+        """Return how the steps of this model were run so far, and why.
+
+        Returns:
+            A mapping from "train", "test" and "predict" to a `StepReport`; `print` it.
+
+        Example:
+
+        >>> import numpy as np, stepfit as keras
+        >>> model = keras.Sequential([keras.layers.Dense(1)])
+        >>> model.compile(optimizer="sgd", loss="mse")
+        >>> history = model.fit(np.ones((64, 2)), np.ones((64, 1)), batch_size=8, verbose=0)
+        >>> report = model.execution_report()
+        >>> report["train"].steps, report["train"].programs[0].fused
+        (8, True)
+        """
+        return ExecutionReport({kind: report_of(r) for kind, r in self._runners.items() if r.step})
+
     def _ready(self, kind, batch):
         """Build and check everything that the first batch shows to be needed."""
+        if self._runner(kind).knows(batch):
+            return
         step = getattr(type(self), f"{kind}_step")
         default = getattr(step, "_serves_both_styles", False)
         if default and kind != "predict" and not self._compiled:
@@ -119,7 +143,8 @@ class Trainer(Compilation):
         """Look at labels in memory, all of them unless they are many, else at the first batch."""
         if self._compiled_loss is None or not self._compiled_loss.terms:
             return
-        for data in (getattr(source, "data", None), source.peek()):
+        for look in (lambda: getattr(source, "data", None), source.peek):
+            data = look()
             y = unpack_x_y_sample_weight(data)[1] if isinstance(data, (tuple, list)) else None
             size = sum(getattr(leaf, "nbytes", 0) for leaf in jax.tree.leaves(y))
             if y is not None and size <= _MOST_LABELS:
@@ -209,11 +234,11 @@ class Trainer(Compilation):
             hooks = self._callback_list(callbacks, verbose, epochs, source, history=True)
             if validation is not None and validation_freq != 1:  # epochs in which no val_... is due
                 hooks.set_params({**hooks.params, "validation_freq": validation_freq})
-            self._ready("train", source.peek())
+            self._ready("train", source.form())
             self._check_labels(source)
             if validation is not None:
                 with arguments.naming("validation_data"):
-                    self._ready("test", validation.peek())
+                    self._ready("test", validation.form())
                 self._check_labels(validation, "validation_data[1]")
 
             self.stop_training = False
@@ -223,13 +248,15 @@ class Trainer(Compilation):
             for epoch in range(initial_epoch, epochs):
                 self.reset_metrics()
                 hooks.on_epoch_begin(epoch)
-                logs = to_floats(
-                    self._run_pass("train", source.epoch(epoch), hooks, interrupts)
+                logs = self._run_pass(
+                    "train", source, epoch, hooks, interrupts, more=epoch + 1 < epochs
                 )
                 if validation is not None and validate_after(epoch + 1):
                     results = self._evaluate(validation, hooks, interrupts)
                     logs.update({f"val_{k}": v for k, v in results.items()})
                 hooks.on_epoch_end(epoch, logs)
+                if hooks.params.get("verbose") == 2 and epoch == initial_epoch:
+                    print_msg(self.execution_report()["train"].line())
                 if self.stop_training:
                     break
             for optimizer, count in self._update_counts():
@@ -270,7 +297,7 @@ class Trainer(Compilation):
         with SafeInterrupts() as interrupts:
             source = make_source(x, y, sample_weight, batch_size=batch_size, steps=steps,
                                  steps_argument="steps")  # fmt: skip
-            self._ready("test", source.peek())
+            self._ready("test", source.form())
             self._check_labels(source)
             hooks = self._callback_list(callbacks, verbose, 1, source)
             results = self._evaluate(source, hooks, interrupts)
@@ -279,7 +306,7 @@ class Trainer(Compilation):
     def _evaluate(self, source, hooks, interrupts):
         with self._metrics_apart():
             hooks.on_test_begin()
-            logs = to_floats(self._run_pass("test", source.epoch(0), hooks, interrupts))
+            logs = self._run_pass("test", source, 0, hooks, interrupts)
             hooks.on_test_end(logs)
         return logs
 
@@ -302,43 +329,28 @@ class Trainer(Compilation):
         """
         with SafeInterrupts() as interrupts:
             source = make_source(x, batch_size=batch_size, steps=steps, steps_argument="steps")
-            self._ready("predict", source.peek())
+            self._ready("predict", source.form())
             hooks = self._callback_list(callbacks, verbose, 1, source)
-            outputs: list[Any] = []
+            outputs = Outputs(source.num_samples)
             hooks.on_predict_begin()
-            self._run_pass("predict", source.epoch(0), hooks, interrupts, outputs)
+            self._run_pass("predict", source, 0, hooks, interrupts, outputs.add)
             hooks.on_predict_end()
-        return jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
+        return outputs.joined()
 
-    def _run_pass(self, kind, batches, callbacks, interrupts, outputs=None):
-        """Run one kind of step over some batches; returns the last logs."""
-        runner: Any = None
-        begin = getattr(callbacks, f"on_{kind}_batch_begin")
-        end = getattr(callbacks, f"on_{kind}_batch_end")
-        logs: Mapping[str, float] = {}
-        step = 0
+    def _run_pass(
+        self, kind, source, epoch, callbacks, interrupts, collect=None, more=False
+    ):
+        """Run one kind of step over an epoch of a source; returns the last logs."""
         self._training_now += kind == "train"
         try:
-            for chunk in arguments.chunks(batches, self.steps_per_execution):
-                if runner is None:  # a callback may have changed the model since the last pass
-                    self._ready(kind, chunk[0])
-                    runner = self._runner(kind)
-                interrupts.check()
-                begin(step)
-                result = interrupts.shield(runner.run_many, chunk)
-                step += len(chunk)
-                if outputs is None:
-                    logs = LazyLogs(result)
-                    end(step - 1, logs)
-                else:
-                    outputs.extend(jax.device_get(result))
-                    end(step - 1, {"outputs": outputs[-1]})
-                interrupts.check()
-                if self.stop_training and kind == "train":
-                    break
+            one_pass = Pass(
+                self._runner(kind), source, epoch, callbacks, interrupts, collect=collect,
+                more=more, stopped=lambda: self.stop_training and kind == "train",
+            )  # fmt: skip
+            last = one_pass.run(lambda batch: self._ready(kind, batch))
         finally:
             self._training_now -= kind == "train"
-        return logs
+        return {} if last is None or collect is not None else last.logs()
 
     @contextlib.contextmanager
     def _metrics_apart(self):
@@ -407,14 +419,14 @@ class Trainer(Compilation):
         if self._compiled_loss is not None and self._compiled_loss.terms:
             self._compiled_loss.check_labels(unpack_x_y_sample_weight(data)[1])
         with SafeInterrupts() as interrupts, self._metrics_apart():
-            logs = to_floats(interrupts.shield(self._runner(kind).run, data))
+            logs = to_floats(interrupts.shield(self._runner(kind).run_batch, data))
         return logs if return_dict else self._in_order(logs)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the model's outputs for one batch, as NumPy arrays."""
         data = arguments.one_batch(x, None, None)
         self._ready("predict", data)
-        return jax.device_get(self._runner("predict").run(data))
+        return jax.device_get(self._runner("predict").run_batch(data))
 
 
 def _abstractly(fn, x):

@@ -69,27 +69,28 @@ def test_order_in_training():
 
 
 NEEDS = [
-    # callback, train, only lazy
-    (Callback(), False, True),
-    (History(), False, True),
-    (EarlyStopping("loss"), False, True),
-    (ModelCheckpoint("w.npz", save_weights_only=True), False, True),
-    (ModelCheckpoint("w.npz", save_weights_only=True, save_freq=2), True, False),
-    (ProgbarLogger(), True, True),
+    # callback, called in training, needs the model
+    (Callback(), False, False),
+    (History(), False, False),
+    (EarlyStopping("loss"), False, False),
+    (ModelCheckpoint("w.npz", save_weights_only=True), False, False),
+    (ModelCheckpoint("w.npz", save_weights_only=True, save_freq=2), True, True),
+    (ProgbarLogger(), True, False),
     (TerminateOnNaN(), True, False),
-    (LambdaCallback(on_epoch_end=print), False, True),
-    (LambdaCallback(on_train_batch_end=print), True, False),
-    (recorder("on_batch_end")[0], True, False),
-    (recorder("on_train_batch_begin")[0], True, False),
-    (recorder("on_test_batch_end")[0], False, True),
+    (LambdaCallback(on_epoch_end=print), False, False),
+    (LambdaCallback(on_train_batch_end=print), True, True),
+    (recorder("on_batch_end")[0], True, True),
+    (recorder("on_train_batch_begin")[0], True, True),
+    (recorder("on_test_batch_end")[0], False, False),
 ]
 
 
-@pytest.mark.parametrize(("callback", "needs", "lazy"), NEEDS)
-def test_batch_hooks_are_called_only_if_defined(callback, needs, lazy):
+@pytest.mark.parametrize(("callback", "needs", "strict"), NEEDS)
+def test_batch_hooks_are_called_only_if_defined(callback, needs, strict):
     many = CallbackList([Callback(), callback])
-    assert many.needs_batches("train") is needs
-    assert many.only_lazy("train") is lazy
+    hooks = many.of_batches("train")
+    assert hooks.any is needs
+    assert hooks.strict is strict
 
 
 def test_logs_are_not_read_without_a_reader():
@@ -105,7 +106,7 @@ def test_logs_are_not_read_without_a_reader():
 def test_a_hook_set_on_the_instance_counts():
     callback, calls = Callback(), []
     many = CallbackList(callback)
-    assert not many.needs_batches("train")
+    assert not many.of_batches("train").any
     callback.on_train_batch_end = lambda batch, logs=None: calls.append(batch)
     many.on_train_begin()
     many.on_train_batch_end(2, {})

@@ -1,10 +1,14 @@
 """Tracking: what an object holds is found by looking, when asked."""
 
+import copy
+import pickle
+import timeit
+
 import numpy as np
 import pytest
 
 import stepfit
-from stepfit.core.tracking import Tracked, children, walk
+from stepfit.core.tracking import Tracked, Watch, changes, children, walk
 from stepfit.core.variable import Variable
 
 
@@ -133,3 +137,103 @@ def test_sets_are_looked_through_in_the_order_of_names(kind):
     layer.found = kind([*metrics, "not held", 3])
     assert [m.name for m in layer.metrics] == ["a", "b", "c"]
     assert [m.name for m in children(Box(held=kind(metrics), again=metrics))] == ["a", "b", "c"]
+
+
+def counted(act):
+    before = changes()
+    act()
+    return changes() != before
+
+
+def model():
+    keras = stepfit
+    layers = [keras.layers.Dense(3, name="a"), keras.layers.Dropout(0.5), keras.layers.Dense(1)]
+    model = keras.Sequential([keras.Input((2,)), *layers])
+    model.compile(optimizer="adam", loss="mse", metrics=["mae"])
+    return model
+
+
+COUNTED = {
+    "a Variable": lambda m: Variable(0.0),
+    "a layer": lambda m: stepfit.layers.Flatten(),
+    "a copy of a Variable": lambda m: copy.deepcopy(m.weights[0]),
+    "an unpickled Variable": lambda m: pickle.loads(pickle.dumps(m.weights[0])),
+    "a Variable's flag": lambda m: setattr(m.weights[0], "trainable", False),
+    "a layer's flag": lambda m: setattr(m.layers[0], "trainable", False),
+    "the model's flag": lambda m: setattr(m, "trainable", False),
+    "an argument of a layer": lambda m: setattr(m.layers[1], "rate", 0.25),
+    "an attribute that holds": lambda m: setattr(m, "extra", [Box()]),
+    "an attribute that is plain": lambda m: setattr(m, "extra", 3),
+    "an attribute deleted": lambda m: delattr(m.layers[1], "rate"),
+    "a layer more": lambda m: m.add(stepfit.layers.Activation("relu")),
+    "a layer less": lambda m: m.pop(),
+    "compile": lambda m: m.compile(loss="mae"),
+    "a schedule": lambda m: setattr(m.optimizer, "learning_rate", lambda step: 0.1 / (step + 1)),
+    "an option of an optimizer": lambda m: setattr(m.optimizer, "clipnorm", 1.0),
+}
+X = np.ones((4, 2), "float32")
+NOT_COUNTED = {
+    "a value assigned": lambda m: m.weights[0].assign(m.weights[0] + 1),
+    "the same flag": lambda m: setattr(m.weights[0], "trainable", True),
+    "the same argument": lambda m: setattr(m.layers[1], "rate", m.layers[1].rate),
+    "a rate assigned": lambda m: setattr(m.optimizer, "learning_rate", 0.5),
+    "a call": lambda m: m(X, training=True),
+    "a loss in a call": lambda m: m.layers[0].add_loss(1.0),
+    "a step": lambda m: m.train_on_batch(X, np.ones((4, 1))),
+    "reset_metrics": lambda m: m.reset_metrics(),
+    "reading": lambda m: (m.weights, m.get_weights(), m.losses, m.metrics),
+}
+
+
+@pytest.mark.parametrize("act", COUNTED.values(), ids=COUNTED)
+def test_what_is_counted(act):
+    m = model()
+    watch = Watch(m)
+    assert counted(lambda: act(m))
+    assert watch.changed()
+    watch.renew()
+    assert not watch.changed()
+
+
+@pytest.mark.parametrize("act", NOT_COUNTED.values(), ids=NOT_COUNTED)
+def test_what_is_not_counted(act):
+    m = model()
+    for _ in range(2):  # what comes with the first call has come
+        m(X)
+        m.train_on_batch(X, np.ones((4, 1)))
+    watch = Watch(m)
+    assert not counted(lambda: act(m))
+    assert not watch.changed()
+
+
+IN_PLACE = {
+    "list.append": lambda box, v: box.items.append(v),
+    "list.__setitem__": lambda box, v: box.items.__setitem__(0, v),
+    "list.pop": lambda box, v: box.items.pop(),
+    "dict.__setitem__": lambda box, v: box.table.__setitem__("k", v),
+    "dict.pop": lambda box, v: box.table.pop("k"),
+    "a list in a tuple in a dict": lambda box, v: box.table["deep"][0].append(v),
+    "a list of an inner object": lambda box, v: box.inner[0].items.append(v),
+    "set.add": lambda box, v: box.bag.add(v),
+}
+
+
+@pytest.mark.parametrize("act", IN_PLACE.values(), ids=IN_PLACE)
+def test_a_watch_sees_containers_changed_in_place(act):
+    a, b, c, other = make("a", "b", "c", "other")
+    box = Box(items=[a], table={"k": b, "deep": ([],)}, inner=[Box(items=[])], bag={c})
+    watch = Watch(box)
+    assert not watch.changed()
+    assert not counted(lambda: act(box, other))
+    assert watch.changed()
+    watch.renew()
+    assert not watch.changed()
+
+
+def test_a_watch_costs_little_beside_a_walk():
+    layers = [stepfit.layers.Dense(2) for _ in range(50)]
+    m = stepfit.Sequential([stepfit.Input((2,)), *layers])
+    watch = Watch(m)
+    walk_time = min(timeit.repeat(lambda: m.variables, number=20, repeat=5))
+    watch_time = min(timeit.repeat(watch.changed, number=20, repeat=5))
+    assert watch_time < walk_time / 10

@@ -74,9 +74,9 @@ ROWS = [
      "metric: expected a metric, its name, or a callable, found 3."),
     # other arguments of compile
     ({"steps_per_execution": 0}, {}, ValueError,
-     "compile(steps_per_execution): expected a positive int, found 0."),
+     "compile(steps_per_execution): expected 'auto' or a positive int, found 0."),
     ({"steps_per_execution": 1.5}, {}, TypeError,
-     "compile(steps_per_execution): expected a positive int, found 1.5."),
+     "compile(steps_per_execution): expected 'auto' or a positive int, found 1.5."),
     ({"jit_compile": "always"}, {}, ValueError,
      "compile(jit_compile): expected True, False or 'auto', found 'always'."),
     ({"loss": None, "loss_weights": 2.0}, {}, ValueError,

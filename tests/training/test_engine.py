@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 
 import stepfit as keras
+from stepfit.callbacks import CallbackList
+from stepfit.training.data import make_source
+from stepfit.training.interrupts import SafeInterrupts
+from stepfit.training.passes import Pass
 
 X = np.random.default_rng(0).random((64, 3)).astype("float32")
 Y = X.sum(axis=1, keepdims=True)
@@ -148,13 +152,16 @@ def test_stop_training_stops_after_the_batch():
     assert seen == [0, 1] and len(history.history["loss"]) == 1
 
 
-def test_no_transfer_from_the_device_between_steps():
-    model = made(metrics=["mae"])
-    model.fit(X, Y, batch_size=16, verbose=0)  # compile first
+@pytest.mark.parametrize("steps", ["auto", 1, 4])
+def test_no_transfer_between_steps(steps):
+    model = made(metrics=["mae"], steps_per_execution=steps)
+    model.fit(X, Y, batch_size=4, verbose=0)  # compile first
     runner = model._runner("train")
-    with jax.transfer_guard_device_to_host("disallow"):
-        for start in range(0, 64, 16):
-            runner.run((X[start : start + 16], Y[start : start + 16]))
+    source = make_source(X, Y, batch_size=4, shuffle=True)
+    one_pass = Pass(runner, source, 0, CallbackList(), SafeInterrupts(), stopped=lambda: False)
+    with jax.transfer_guard("disallow"):
+        last = one_pass.run(ready=None)
+    assert last.first + last.count == 16 and np.isfinite(last.logs()["mae"])
 
 
 def test_state_round_trip_and_owners():

@@ -2,6 +2,7 @@
 
 import warnings
 
+import jax
 import numpy as np
 
 from stepfit.core import errors
@@ -147,7 +148,7 @@ class ArraySource(DataSource):
             warnings.warn(text, UserWarning, stacklevel=2)
             self.num_batches = self.batches_per_pass
         self.shuffle, self.seed = shuffle, seed
-        self._order = (None, None)
+        self._orders: dict[int, np.ndarray] = {}
 
     def rows(self, epoch, step):
         """Return the rows of a batch: a slice, or an integer array where they are shuffled."""
@@ -160,20 +161,72 @@ class ArraySource(DataSource):
 
     def order(self, number):
         """Return the permutation of all samples that pass `number` uses with shuffle=True."""
-        if self._order[0] != number:
-            self._order = (number, permutation(self.num_samples, self.seed, number))
-        return self._order[1]
+        if number not in self._orders:
+            kept = [k for k in self._orders if k == number - 1]
+            self._orders = {k: self._orders[k] for k in kept}
+            self._orders[number] = permutation(self.num_samples, self.seed, number)
+        return self._orders[number]
+
+    def prepare(self, epoch):
+        """Find the order of an epoch before it is needed."""
+        if self.shuffle is True:
+            self.order(epoch * self.num_batches // self.batches_per_pass)
 
     def batch(self, epoch, step):
         """Return one batch."""
         rows = self.rows(epoch, step)
         return leaves.map_structure(lambda leaf, path: leaf[rows], self.data, "x")
 
+    # -- many batches at once --------------------------------------------------------------------
+
+    def run_of(self, epoch, step):
+        """Return ``(rows, number)``: the size of a batch, how many of this size lie together."""
+        _, index = divmod(epoch * self.num_batches + step, self.batches_per_pass)
+        full = self.num_samples // self.batch_size
+        if index >= full:
+            return self.num_samples % self.batch_size, 1
+        return self.batch_size, min(full - index, self.num_batches - step)
+
+    def sizes_of(self, epoch):
+        """Return the sizes that batches of an epoch may have."""
+        last = self.num_samples % self.batch_size
+        full = [self.batch_size] if self.num_samples >= self.batch_size else []
+        return full + ([last] if last else [])
+
+    def batch_specs(self, rows):
+        """Return the form of a batch of so many rows, without its values."""
+        return jax.tree.map(lambda a: jax.ShapeDtypeStruct((rows, *a.shape[1:]), a.dtype),
+                            self.data)  # fmt: skip
+
+    def row_numbers(self, epoch, step, count):
+        """Return the rows of `count` batches that lie together, shape (count, batch)."""
+        if self.shuffle == "batch":
+            return np.stack([self.rows(epoch, step + i) for i in range(count)])
+        number, index = divmod(epoch * self.num_batches + step, self.batches_per_pass)
+        start = index * self.batch_size
+        stop = min(start + count * self.batch_size, self.num_samples)
+        rows = self.order(number)[start:stop] if self.shuffle else np.arange(start, stop)
+        return rows.reshape(count, -1)
+
+    def fill(self, epoch, step, count, buffers):
+        """Write `count` batches that lie together into buffers (capacity, batch, ...)."""
+        start = ((epoch * self.num_batches + step) % self.batches_per_pass) * self.batch_size
+        rows = self.row_numbers(epoch, step, count).reshape(-1) if self.shuffle else None
+        for leaf, buffer in zip(jax.tree.leaves(self.data), buffers, strict=True):
+            wanted = buffer[:count].reshape(-1, *buffer.shape[2:])
+            if rows is None:
+                wanted[...] = leaf[start : start + len(wanted)]
+            else:
+                np.take(leaf, rows, axis=0, out=wanted, mode="clip")
+
     def epoch(self, epoch, start=0):
         return (self.batch(epoch, step) for step in range(start, self.num_batches))
 
     def peek(self):
         return self.batch(0, 0)
+
+    def form(self):
+        return self.batch_specs(self.run_of(0, 0)[0])
 
     @property
     def has_partial_batch(self):

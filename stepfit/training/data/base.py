@@ -36,3 +36,7 @@ class DataSource:
     def peek(self):
         """Return the first batch without using it up."""
         raise NotImplementedError(f"{type(self).__name__} must define peek()")
+
+    def form(self):
+        """Return the first batch, or its shapes and dtypes alone where they are known."""
+        return self.peek()

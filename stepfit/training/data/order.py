@@ -1,10 +1,13 @@
 """The order of samples: a pure function of (seed, epoch, step).
 
 NumPy's legacy `RandomState` is used on purpose: its streams never change between NumPy versions,
-so a run resumed elsewhere reads its data in the same order.
+so a run resumed elsewhere reads its data in the same order. Its numbers come from a counter-based
+generator, which is ready at once for any seed and place.
 """
 
 import numpy as np
+
+_MASK = 2**64 - 1
 
 
 def permutation(size, seed, *place):
@@ -13,9 +16,9 @@ def permutation(size, seed, *place):
     Args:
         size: number of elements.
         seed: non-negative integer of any size.
-        place: non-negative integers, such as the epoch and the step.
+        place: at most two non-negative integers, such as the epoch and the step.
     """
-    words = []
-    for number in (seed, *place):
-        words += [number & 0xFFFFFFFF, (number >> 32) & 0xFFFFFFFF]
-    return np.random.RandomState(words).permutation(size)
+    first, second = (*place, 0, 0)[:2]
+    key = np.array([(seed ^ seed >> 64) & _MASK, first], "uint64")
+    counter = np.array([0, 0, 0, second], "uint64")  # the low words count the draws
+    return np.random.RandomState(np.random.Philox(key=key, counter=counter)).permutation(size)

@@ -1,0 +1,65 @@
+"""One measurement in a process of its own: `python -m benchmarks.child KIND CONTESTANT ROW`.
+
+Prints one JSON object. KIND is ``first-step`` (the clock time at which the first training step was
+done) or ``memory`` (bytes: peak of resident memory, less what was resident after the imports).
+"""
+
+import json
+import sys
+import time
+
+
+def first_step(contestant, workload):
+    train(contestant, workload, epochs=1)
+    return {"done": time.time()}
+
+
+def memory(contestant, workload):
+    import_all(contestant)
+    before = resident("VmRSS")
+    slow = workload.name == "d"
+    train(contestant, workload, epochs=1 if slow else 2)
+    return {"bytes": resident("VmHWM") - before}
+
+
+def train(contestant, workload, epochs):
+    from benchmarks import frameworks
+
+    frameworks.find(contestant, workload, "train")(workload).train(epochs)
+
+
+def import_all(contestant):
+    """Load what the contestant needs, JAX's backend included."""
+    import importlib
+
+    importlib.import_module("benchmarks.frameworks")
+    if contestant in ("stepfit", "keras"):
+        keras = importlib.import_module(contestant)
+        keras.optimizers.Adam()
+        keras.Sequential([keras.layers.Dense(1)]).compile("sgd", "mse")
+    else:
+        import jax
+        import optax
+
+        optax.adam(1e-3).init(jax.numpy.zeros(1))
+
+
+def resident(field):
+    """Return a field of this process's memory, in bytes (Linux says it in kB)."""
+    with open("/proc/self/status") as status:
+        line = next(line for line in status if line.startswith(f"{field}:"))
+    return int(line.split()[1]) * 1024
+
+
+def main(kind, contestant, row):
+    from benchmarks import workloads
+
+    measure, rows = {
+        "first-step": (first_step, workloads.STARTUP),
+        "memory": (memory, workloads.MEMORY),
+    }[kind]
+    print(json.dumps(measure(contestant, rows[row])))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

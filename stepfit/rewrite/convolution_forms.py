@@ -1,0 +1,325 @@
+"""Forms of a convolution whose parts XLA's CPU kernels take.
+
+Vocabulary
+----------
+*Taps*: the positions of a kernel. *Phase*: the outputs that have the same remainder when their index
+is divided by some period. Where an input is dilated (transposed convolutions, gradients of strided
+ones), most products of a naive loop are with zeros; each phase meets the taps of one remainder only,
+and is a small convolution without dilation.
+
+Along each dimension of space, with strides s, padding p, dilations d (input) and e (kernel), output o
+is the sum over taps h of ``lhs[j] * rhs[h]`` where
+
+    j * d = o * s + h * e - p.
+
+Everything here follows from this relation.
+"""
+
+import dataclasses
+import itertools
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+from stepfit.rewrite.windows import interleave_all, take
+
+_FEW = 128  # outputs of a weight's gradient: kernels are small
+_NARROW = 128  # columns of a matrix made of windows
+_TINY = 4  # products per group, tap and position that are computed without a matrix
+
+
+@dataclasses.dataclass(frozen=True)
+class Convolution:
+    """A convolution of arrays in the order ``[batch, *space, channels]``.
+
+    Args:
+        lhs: the input, ``[batch, *space, channels]``.
+        rhs: the kernel, ``[*space, channels / groups, outputs]``.
+        out: sizes of the output's space.
+        strides, low, lhs_dilation, rhs_dilation: ints per dimension of space; `low` is the padding
+            before the input.
+        groups: how many groups the channels are in.
+        precision: as `lax` takes it.
+        accumulate: the dtype in which products are summed.
+    """
+
+    lhs: Any
+    rhs: Any
+    out: tuple
+    strides: tuple
+    low: tuple
+    lhs_dilation: tuple
+    rhs_dilation: tuple
+    groups: int
+    precision: Any
+    accumulate: Any
+
+    @property
+    def axes(self):
+        """The axes of space of `lhs` and of the output."""
+        return range(1, self.lhs.ndim - 1)
+
+    @property
+    def taps(self):
+        """The sizes of the kernel's space."""
+        return self.rhs.shape[:-2]
+
+    def change(self, **changes):
+        """Return a convolution that differs in some fields."""
+        return dataclasses.replace(self, **changes)
+
+
+def convolve(c):
+    """Return the output of a `Convolution`, by the form that is fast on the CPU."""
+    few = math.prod(c.out) < math.prod(c.taps) and math.prod(c.out) <= _FEW
+    if c.groups > 1:
+        return _grouped(c, few)
+    if few:
+        return _few_outputs(c)
+    if any(d > 1 for d in c.lhs_dilation):
+        return _phases(c)
+    if c.accumulate == jnp.float64 or math.prod(c.taps) == 1:
+        return _product_of_windows(c)
+    if sums_products(c.rhs.shape, c.strides):
+        return _products_summed(c)
+    return _kernel(c)
+
+
+def _kernel(c):
+    """The form that XLA has a kernel for."""
+    last, space = c.lhs.ndim - 1, range(c.lhs.ndim - 2)
+    order = lax.ConvDimensionNumbers(
+        (0, last, *c.axes), (last, last - 1, *space), (0, last, *c.axes)
+    )
+    high = [
+        (n - 1) * s + (taps - 1) * e + 1 - size - low
+        for n, s, taps, e, size, low in zip(
+            c.out, c.strides, c.taps, c.rhs_dilation, c.lhs.shape[1:-1], c.low
+        )
+    ]
+    crop = [min(p, 0) for p in c.low], [min(p, 0) for p in high]
+    lhs = c.lhs
+    if any(map(any, crop)):
+        lhs = take(
+            lhs,
+            c.axes,
+            [-p for p in crop[0]],
+            [1] * len(high),
+            [size + a + b for size, a, b in zip(lhs.shape[1:-1], *crop)],
+        )
+    return lax.conv_general_dilated(
+        lhs,
+        c.rhs,
+        c.strides,
+        [(max(p, 0), max(q, 0)) for p, q in zip(c.low, high)],
+        rhs_dilation=c.rhs_dilation,
+        dimension_numbers=order,
+        precision=c.precision,
+        preferred_element_type=c.accumulate if c.accumulate != c.lhs.dtype else None,
+    )
+
+
+def _dot(c, a, b, dimensions):
+    return lax.dot_general(
+        a, b, dimensions, precision=c.precision, preferred_element_type=c.accumulate
+    )
+
+
+def _windows(c, tap):
+    """Return the inputs that meet one tap: ``[batch, *out, channels]``. No dilated inputs."""
+    starts = [h * e - p for h, e, p in zip(tap, c.rhs_dilation, c.low)]
+    return take(c.lhs, c.axes, starts, c.strides, c.out)
+
+
+def _all(sizes):
+    return itertools.product(*map(range, sizes))
+
+
+def _product_of_windows(c):
+    """One matrix product: a row for each output, a column for each tap and channel."""
+    rows = lax.concatenate([_windows(c, tap) for tap in _all(c.taps)], c.lhs.ndim - 1)
+    width = rows.shape[-1]
+    product = _dot(c, rows.reshape(-1, width), c.rhs.reshape(width, -1), (((1,), (0,)), ((), ())))
+    return product.reshape(c.lhs.shape[0], *c.out, -1)
+
+
+def sums_products(kernel, strides):
+    """Say whether a kernel ``[*space, channels, outputs]`` makes too few outputs for XLA's kernel."""
+    return kernel[-1] <= 4 and kernel[-2] >= 16 and all(s == 1 for s in strides)
+
+
+def _products_summed(c):
+    """Few outputs of many channels: all products first, then the sum over shifted planes."""
+    outputs, spatial = c.rhs.shape[-1], len(c.out)
+    kernel = lax.transpose(c.rhs, (*range(spatial), spatial + 1, spatial))
+    kernel = kernel.reshape(-1, c.rhs.shape[-2])
+    products = _dot(c, kernel, c.lhs.reshape(-1, kernel.shape[1]), (((1,), (1,)), ((), ())))
+    products = products.reshape(-1, outputs, *c.lhs.shape[:-1])
+    total: Any = 0
+    for plane, tap in enumerate(_all(c.taps)):
+        starts = [h * e - p for h, e, p in zip(tap, c.rhs_dilation, c.low)]
+        total += take(products[plane], range(2, spatial + 2), starts, c.strides, c.out)
+    return lax.transpose(total, (*range(1, spatial + 2), 0))
+
+
+def _few_outputs(c):
+    """A weight's gradient: for each output, one product over all positions and the batch.
+
+    ``lhs`` is then [channels, *space, batch] and ``rhs`` [*space, batch, features]: both go to the
+    order that they have in memory, [batch, *space, channels].
+    """
+    spatial = len(c.out)
+    batch, features = c.lhs.shape[0], c.rhs.shape[-1]
+    a = lax.transpose(c.lhs, (spatial + 1, *c.axes, 0))
+    order = (spatial, *range(spatial), spatial + 1)
+    b = lax.transpose(c.rhs, order)
+    everywhere = (((0,), (0,)), ((), ()))
+    outputs = [
+        [o * s - p for o, s, p in zip(position, c.strides, c.low)] for position in _all(c.out)
+    ]
+
+    # Many narrow products are slow: make one of them, with a column for each output.
+    narrow = min(batch, features) * len(outputs) <= _NARROW
+    if narrow and batch <= features and all(d == 1 for d in c.lhs_dilation):
+        columns = [take(a, c.axes, o, c.rhs_dilation, c.taps) for o in outputs]
+        x = lax.concatenate(columns, spatial + 1).reshape(-1, len(outputs) * batch)
+        product = _dot(c, x, b.reshape(-1, features), everywhere)
+        return product.reshape(*c.out, batch, features).transpose(order)
+    if narrow and features < batch and all(e == 1 for e in c.rhs_dilation):
+        space = c.lhs.shape[1:-1]
+        columns = [take(b, c.axes, [-i for i in o], c.lhs_dilation, space) for o in outputs]
+        y = lax.concatenate(columns, spatial + 1).reshape(-1, len(outputs) * features)
+        product = _dot(c, y, a.reshape(-1, batch), everywhere)
+        product = product.reshape(*c.out, features, batch)
+        return product.transpose(spatial + 1, *range(spatial), spatial)
+
+    def output(o):
+        ranges = [_meeting(*x) for x in zip(o, *_relations(c))]
+        if None in ranges:
+            return jnp.zeros((batch, features), c.accumulate)
+        (starts_a, steps_a), (starts_b, steps_b), counts = _unzip(ranges)
+        x = take(a, c.axes, starts_a, steps_a, counts).reshape(-1, batch)
+        y = take(b, c.axes, starts_b, steps_b, counts).reshape(-1, features)
+        return _dot(c, x, y, everywhere)
+
+    products = lax.concatenate([output(o)[None] for o in _all(c.out)], 0)
+    return products.reshape(*c.out, batch, features).transpose(order)
+
+
+def _unzip(ranges):
+    a, b, counts = zip(*ranges)
+    return tuple(zip(*a)), tuple(zip(*b)), counts
+
+
+def _relations(c):
+    return c.strides, c.low, c.lhs_dilation, c.rhs_dilation, c.lhs.shape[1:-1], c.taps
+
+
+def _meeting(o, s, p, d, e, size, taps):
+    """Return which inputs j meet which taps h at output o: (start, step) of both, and a count."""
+    met = [
+        ((o * s + h * e - p) // d, h)
+        for h in range(taps)
+        if (o * s + h * e - p) % d == 0 and 0 <= (o * s + h * e - p) // d < size
+    ]
+    if not met:
+        return None
+    common = math.gcd(d, e)
+    j, h = met[0]
+    return (j, e // common), (h, d // common), len(met)
+
+
+def _phases(c):
+    """Each phase of the outputs is a convolution without dilated inputs, with some of the taps."""
+    spatial = range(len(c.out))
+    periods = [d // math.gcd(s, d) for s, d in zip(c.strides, c.lhs_dilation)]
+    counts = [-(-n // period) for n, period in zip(c.out, periods)]
+
+    def part(phases):
+        taps = []
+        for q, s, p, d, e, size in zip(
+            phases, c.strides, c.low, c.lhs_dilation, c.rhs_dilation, c.taps
+        ):
+            meet = [h for h in range(size) if (q * s + h * e - p) % d == 0]
+            if not meet:
+                shape = (c.lhs.shape[0], *counts, c.rhs.shape[-1])
+                return jnp.zeros(shape, c.accumulate)
+            taps.append((meet[0], d // math.gcd(d, e), len(meet)))
+        first, step, count = zip(*taps)
+        dilations = list(zip(c.lhs_dilation, c.rhs_dilation))
+        return convolve(
+            c.change(
+                rhs=take(c.rhs, spatial, first, step, count),
+                out=tuple(counts),
+                strides=tuple(n * s // d for n, s, d in zip(periods, c.strides, c.lhs_dilation)),
+                low=tuple(
+                    -((q * s + h * e - p) // d)
+                    for q, s, h, (d, e), p in zip(phases, c.strides, first, dilations, c.low)
+                ),
+                lhs_dilation=(1,) * len(c.out),
+                rhs_dilation=tuple(e // math.gcd(d, e) for d, e in dilations),
+            )
+        ).astype(c.accumulate)
+
+    whole = interleave_all(part, periods, c.axes)
+    return take(whole, c.axes, [0] * len(c.out), [1] * len(c.out), c.out)
+
+
+def _grouped(c, few):
+    """Products of channels where a group has few of them, else one group after the other."""
+    if not few and any(d > 1 for d in c.lhs_dilation):
+        return _phases(c)
+    inputs, outputs = c.rhs.shape[-2], c.rhs.shape[-1] // c.groups
+    if few and c.lhs.shape[0] * outputs <= _TINY:
+        return _few_outputs_by_channel(c)
+    if not few and inputs * outputs <= _TINY:
+        return _by_channel(c)
+    last = c.lhs.ndim - 1
+    parts = [
+        convolve(c.change(lhs=lhs, rhs=rhs, groups=1)).astype(c.accumulate)
+        for lhs, rhs in zip(_split(c.lhs, last, c.groups), _split(c.rhs, last, c.groups))
+    ]
+    return lax.concatenate(parts, last)
+
+
+def _split(x, axis, number):
+    return lax.split(x, [x.shape[axis] // number] * number, axis)
+
+
+def _by_channel(c):
+    """The sum over taps of the windows times the kernel, channel by channel."""
+    inputs, ones = c.rhs.shape[-2], (1,) * (c.lhs.ndim - 1)
+    total: Any = 0
+    for tap in _all(c.taps):
+        x = _windows(c, tap).astype(c.accumulate)
+        x = x.reshape(*x.shape[:-1], c.groups, inputs)
+        w = c.rhs[tap].astype(c.accumulate).reshape(inputs, *ones, c.groups, -1)
+        total += sum(x[..., i, None] * w[i] for i in range(inputs))
+    return total.reshape(*total.shape[:-2], -1)
+
+
+def _few_outputs_by_channel(c):
+    """A weight's gradient where channels are hardly mixed: sums of products over all positions."""
+    spatial = len(c.out)
+    batch, inputs = c.lhs.shape[0], c.rhs.shape[-2]
+    a = c.lhs.reshape(batch, *c.lhs.shape[1:-1], c.groups, inputs)
+    a = lax.transpose(a, (spatial + 2, *c.axes, spatial + 1, 0)).astype(c.accumulate)
+    b = lax.transpose(c.rhs, (spatial, *range(spatial), spatial + 1)).astype(c.accumulate)
+    b = b.reshape(*b.shape[:-1], c.groups, -1)
+    outputs = b.shape[-1]
+
+    def output(o):
+        ranges = [_meeting(*x) for x in zip(o, *_relations(c))]
+        if None in ranges:
+            return jnp.zeros((c.groups, batch, outputs), c.accumulate)
+        (starts_a, steps_a), (starts_b, steps_b), counts = _unzip(ranges)
+        x = take(a, c.axes, starts_a, steps_a, counts)
+        y = take(b, c.axes, starts_b, steps_b, counts)
+        return lax.reduce_sum(x[..., None] * y[..., None, :], range(spatial + 1))
+
+    sums = lax.concatenate([output(o)[None] for o in _all(c.out)], 0)
+    sums = sums.reshape(*c.out, c.groups, batch, outputs)
+    order = (spatial + 1, *range(spatial), spatial, spatial + 2)
+    return lax.transpose(sums, order).reshape(batch, *c.out, -1)

@@ -1,0 +1,3 @@
+"""Rules for matrix products."""
+
+RULES: dict = {}

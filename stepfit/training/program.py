@@ -1,0 +1,234 @@
+"""A step as an executable: traced once for one form of batch, fused over many batches.
+
+Vocabulary
+----------
+*Form*: the structure, shapes and dtypes of one batch.
+
+*Chunk*: some batches of one form, run in one dispatch. They lie behind one another in buffers of
+shape (capacity, *batch); how many of them are there is a number that the executable reads when it
+runs. So one executable serves every length of chunk, and the numbers do not depend on the length.
+
+*Carried* values are those of Variables that the step changes; those of some size are *donated*: the
+new ones take their memory. *Fixed* values are only read (frozen layers, weights in evaluation).
+
+A program runs *fused*, a loop on the device, unless the step calls Python or holds an operation
+that is slow inside a loop on this platform; then it runs *step by step*.
+"""
+
+import concurrent.futures
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import jaxpr_as_fun
+
+from stepfit.core import jax_private
+from stepfit.rewrite import rewrite
+from stepfit.training.buffers import Ring
+
+BUFFER_BYTES = 4 << 20  # of the inputs, and of the outputs, of one chunk
+MOST_STEPS = 512  # in one chunk
+_DONATED_FROM = 4096  # bytes; below, a copy costs nothing, and values may be shared
+CONTROL = jax.ShapeDtypeStruct((3,), "uint32")  # seed, number of the first draw, steps
+_KEY = jax.ShapeDtypeStruct((2,), "uint32")
+
+_compilers = concurrent.futures.ThreadPoolExecutor(2, thread_name_prefix="stepfit-compile")
+
+
+def form_of(batch):
+    """Return ``(key, structure, specs)`` of a batch: its form, hashable, and the same in parts."""
+    leaves, structure = jax.tree.flatten(batch)
+    specs = tuple(map(spec, leaves))
+    return (structure, tuple((s.shape, s.dtype) for s in specs)), structure, specs
+
+
+def spec(leaf):
+    """Return the shape and dtype that an array has on the device (float64 is float32 there)."""
+    if not hasattr(leaf, "dtype"):
+        leaf = np.asarray(leaf)
+    return jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype))
+
+
+class Traced:
+    """What tracing a step for one form of batch gives.
+
+    Args:
+        step: the pure function ``(values, key, batch) -> (logs, values)``.
+        values: those of the layout, or their specs.
+        structure, specs: the form.
+    """
+
+    def __init__(self, step, values, structure, specs):
+        begin = time.perf_counter()
+        traced = jax.jit(step).trace(values, _KEY, structure.unflatten(specs))
+        self.original = traced.jaxpr
+        logs, new_values = traced.out_info
+        self.log_specs, self.log_structure = jax.tree.flatten(logs)
+        self.value_specs = new_values
+        self.seconds = time.perf_counter() - begin
+
+    @property
+    def calls_back(self):
+        """Whether the step calls Python while it runs, and so may fail half-way."""
+        return jax_private.calls_back(self.original.jaxpr)
+
+    @property
+    def carried(self):
+        """Indices of the values that the step changes."""
+        jaxpr = self.original.jaxpr
+        new = jaxpr.outvars[len(self.log_specs) :]
+        return [i for i, value in enumerate(new) if value is not jaxpr.invars[i]]
+
+
+class Program:
+    """The executable of one step for one form of batch, and the buffers its chunks travel in.
+
+    Args:
+        traced: the `Traced` step.
+        specs: those of one batch's arrays.
+        capacity: most batches of a chunk; by default as many as keep the buffers small.
+        resident: specs of the arrays that batches are gathered from on the device, where they are;
+            a chunk then holds row numbers only.
+        donate: whether the old values' memory is given to the new ones.
+        least: what the capacity must reach at least.
+
+    Attributes:
+        fused: whether a chunk runs as one loop on the device.
+        why: the reason, in words.
+        capacity: most batches of a chunk.
+        seconds_per_step: measured, or None while it is not known.
+    """
+
+    def __init__(self, traced, specs, capacity=None, resident=(), donate=True, least=1):
+        self.specs, self.resident, self.donate = specs, resident, donate
+        self.log_structure, self.log_specs = traced.log_structure, traced.log_specs
+        sizes = {i: _bytes([traced.value_specs[i]]) for i in traced.carried}
+        self.donated = [i for i, size in sizes.items() if donate and size >= _DONATED_FROM]
+        self.carried = [*self.donated, *(i for i in sizes if i not in set(self.donated))]
+        self.fixed = [i for i in range(len(traced.value_specs)) if i not in sizes]
+        platform = jax.default_backend()
+        self._closed, self.rewrites = rewrite(traced.original, platform=platform)
+        self.calls_back = traced.calls_back
+        self.fused = not self.calls_back and self.rewrites.fits_loop
+        self.why = "one loop on the device"
+        if self.calls_back:
+            self.why = "the step calls Python"
+        elif not self.fused:
+            self.why = f"slow inside a loop here: {self.rewrites.left[0]}"
+        self.capacity = 1
+        if self.fused:
+            fitting = _capacity(self._slot_specs(1)[1], self.log_specs)
+            self.capacity = capacity or max(fitting, least)
+        self.trace_seconds, self.compile_seconds = traced.seconds, 0.0
+        self.seconds_per_step: float | None = None
+        self._compiled: Any = None
+        self._future: Any = None
+        self.ring = Ring(*self._slot_specs(self.capacity))
+
+    # -- compiling -------------------------------------------------------------------------------
+
+    def compile(self, values):
+        """Begin to compile, in the background; `values` may be specs.
+
+        Args:
+            values: those of the layout.
+        """
+        if self._compiled is not None or self._future is not None:
+            return
+        arguments = (
+            *([spec(v) for v in part] for part in self.parts(values)),
+            self._slot_specs(self.capacity), list(self.resident),
+        )  # fmt: skip
+        lowered = jax.jit(self._chunk, donate_argnums=0).lower(*arguments)
+        self._future = _compilers.submit(_timed, lowered.compile)
+
+    def parts(self, values):
+        """Return the values that are donated, those carried and not donated, and those fixed."""
+        kept = self.carried[len(self.donated) :]
+        return [[values[i] for i in part] for part in (self.donated, kept, self.fixed)]
+
+    def executable(self, values):
+        """Return the compiled function; waits for it."""
+        if self._compiled is None:
+            self.compile(values)
+            self._compiled, self.compile_seconds = self._future.result()
+            self._future = None
+        return self._compiled
+
+    def note_seconds(self, seconds):
+        """Learn from a chunk how long a step takes; the machine's hiccups weigh little."""
+        known = self.seconds_per_step
+        self.seconds_per_step = seconds if known is None else min(known * 1.1, seconds)
+
+    def _slot_specs(self, capacity):
+        """Specs of a chunk: the control numbers, and the buffers."""
+        specs = self.specs
+        if self.resident:
+            specs = (jax.ShapeDtypeStruct((specs[0].shape[0],), "int32"),)
+        return CONTROL, [jax.ShapeDtypeStruct((capacity, *s.shape), s.dtype) for s in specs]
+
+    def _chunk(self, donated, kept, fixed, slot, resident):
+        """Run the step on the first batches of a chunk.
+
+        Returns:
+            ``(stacked logs, done, carried values)``; `done` is there when all the rest is.
+        """
+        control, buffers = slot
+        places = [*self.carried, *self.fixed]
+        run = jaxpr_as_fun(self._closed)
+
+        def step(index, carried):
+            batch = [jax.lax.dynamic_index_in_dim(b, index, keepdims=False) for b in buffers]
+            if resident:
+                batch = [leaf.at[batch[0]].get(mode="clip") for leaf in resident]
+            key = jnp.stack([control[0], control[1] + index.astype("uint32")])
+            given = dict(zip(places, [*carried, *fixed], strict=True))
+            values = [given[place] for place in sorted(places)]
+            results = run(*values, key, *batch)
+            logs, new = results[: len(self.log_specs)], results[len(self.log_specs) :]
+            return logs, [new[i] for i in self.carried]
+
+        if not self.fused:
+            logs, carried = step(jnp.int32(0), [*donated, *kept])
+            return [log[None] for log in logs], _work(control), carried
+
+        def body(index, state):
+            carried, stacked = state
+            logs, carried = step(index, carried)
+            stacked = [
+                jax.lax.dynamic_update_index_in_dim(s, log, index, 0)
+                for s, log in zip(stacked, logs, strict=True)
+            ]
+            return carried, stacked
+
+        stacked = [jnp.zeros((self.capacity, *s.shape), s.dtype) for s in self.log_specs]
+        count = control[2].astype("int32")
+        carried, stacked = jax.lax.fori_loop(0, count, body, ([*donated, *kept], stacked))
+        return stacked, _work(control), carried
+
+
+def _capacity(inputs, outputs):
+    """Return how many batches fit the buffers: a power of two, at least 1."""
+    largest = max(_bytes(inputs), _bytes(outputs), 1)
+    fitting = max(BUFFER_BYTES // largest, 1)
+    return min(1 << (fitting.bit_length() - 1), MOST_STEPS)
+
+
+def _work(control):
+    """Return a number that takes some 1,500 operations.
+
+    JAX's CPU client runs a program that it takes for cheap (fewer than 1,000 operations, those of
+    a loop's body counted once) in the thread that calls; then nothing could overlap with it.
+    """
+    return jnp.sum((control[2].astype("float32") + jnp.arange(512.0)) ** 2)
+
+
+def _bytes(specs):
+    return sum(int(np.prod(s.shape)) * jnp.dtype(s.dtype).itemsize for s in specs)
+
+
+def _timed(compile_):
+    begin = time.perf_counter()
+    return compile_(), time.perf_counter() - begin
