@@ -35,7 +35,5 @@ def copied(value):
 
 
 def _cast(value, dtype):
-    if value.dtype == dtype or value.dtype.kind not in "biuf":
-        return value
-    with np.errstate(all="ignore"):  # too large for the dtype: infinity, as in JAX
-        return value.astype(dtype)
+    same = value.dtype == dtype or value.dtype.kind not in "biuf"
+    return value if same else value.astype(dtype)

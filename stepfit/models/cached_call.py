@@ -118,7 +118,7 @@ def _nothing_around():
 
 def _is_plain(inputs):
     """Say whether the inputs are arrays, or lists or dicts of arrays, that carry no masks."""
-    leaves = [inputs] if isinstance(inputs, _ARRAYS) else jax.tree.leaves(inputs)
+    leaves = [inputs] if isinstance(inputs, _ARRAYS) else symbolic.leaves(inputs)
     return bool(leaves) and all(
         isinstance(x, _ARRAYS) and x.dtype.kind not in "OUS" and masks.get_mask(x) is None
         for x in leaves

@@ -28,7 +28,7 @@ class TransformationState:
         self.keys = _unique([v.path for v in variables])
         with jax.ensure_compile_time_eval():
             params = self.by_key([v.peek() for v in variables])
-            state = transformation.init(params)
+            state = _initial_state(transformation.init, params)
         self.structure: Any
         leaves, self.structure = jax.tree_util.tree_flatten_with_path(state)
         position = {key: i for i, key in enumerate(self.keys)}
@@ -107,6 +107,16 @@ class TransformationState:
             if name[-len(ending) :] == ending:
                 return variable
         return None
+
+
+def _initial_state(init, params):
+    """Return ``init(params)``, computed by one program; by none if there is nothing to compute."""
+    compiled = jax.jit(init)
+    try:
+        computes = bool(compiled.trace(params).jaxpr.jaxpr.eqns)
+        return compiled(params) if computes else init(params)
+    except Exception:  # it does what only works on values
+        return init(params)
 
 
 def _part(entry):

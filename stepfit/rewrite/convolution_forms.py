@@ -171,41 +171,51 @@ def _few_outputs(c):
     order that they have in memory, [batch, *space, channels].
     """
     spatial = len(c.out)
-    batch, features = c.lhs.shape[0], c.rhs.shape[-1]
-    a = lax.transpose(c.lhs, (spatial + 1, *c.axes, 0))
+    channels, features = c.lhs.shape[0], c.rhs.shape[-1]
     order = (spatial, *range(spatial), spatial + 1)
+    a = lax.transpose(c.lhs, (spatial + 1, *c.axes, 0))
     b = lax.transpose(c.rhs, order)
-    everywhere = (((0,), (0,)), ((), ()))
-    outputs = [
-        [o * s - p for o, s, p in zip(position, c.strides, c.low)] for position in _all(c.out)
-    ]
+    products = _over_positions(c, a, b, lambda x, y: _dot(c, x, y, (((0,), (0,)), ((), ()))))
+    return products.reshape(*c.out, channels, features).transpose(order)
 
-    # Many narrow products are slow: make one of them, with a column for each output.
-    narrow = min(batch, features) * len(outputs) <= _NARROW
-    if narrow and batch <= features and all(d == 1 for d in c.lhs_dilation):
-        columns = [take(a, c.axes, o, c.rhs_dilation, c.taps) for o in outputs]
-        x = lax.concatenate(columns, spatial + 1).reshape(-1, len(outputs) * batch)
-        product = _dot(c, x, b.reshape(-1, features), everywhere)
-        return product.reshape(*c.out, batch, features).transpose(order)
-    if narrow and features < batch and all(e == 1 for e in c.rhs_dilation):
+
+def _over_positions(c, a, b, dot):
+    """Return ``[outputs, channels, features]``: `dot` of what meets at each output.
+
+    The inputs that meet the kernel's positions move with the output; so do, seen from the input,
+    the kernel's. Whichever is the cheaper to copy moves; the other stays as it is in memory.
+    """
+    channels, features = a.shape[-1], b.shape[-1]
+    starts = [[o * s - p for o, s, p in zip(o, c.strides, c.low)] for o in _all(c.out)]
+    a_moves = all(d == 1 for d in c.lhs_dilation)
+    b_moves = all(e == 1 for e in c.rhs_dilation)
+    if b_moves and (features < channels or not a_moves):
         space = c.lhs.shape[1:-1]
-        columns = [take(b, c.axes, [-i for i in o], c.lhs_dilation, space) for o in outputs]
-        y = lax.concatenate(columns, spatial + 1).reshape(-1, len(outputs) * features)
-        product = _dot(c, y, a.reshape(-1, batch), everywhere)
-        product = product.reshape(*c.out, features, batch)
-        return product.transpose(spatial + 1, *range(spatial), spatial)
+        moving = [take(b, c.axes, [-i for i in o], c.lhs_dilation, space) for o in starts]
+        return _products(moving, a, dot).transpose(0, 2, 1)
+    if a_moves:
+        moving = [take(a, c.axes, o, c.rhs_dilation, c.taps) for o in starts]
+        return _products(moving, b, dot)
 
-    def output(o):
+    def product(o):
         ranges = [_meeting(*x) for x in zip(o, *_relations(c))]
         if None in ranges:
-            return jnp.zeros((batch, features), c.accumulate)
+            return jnp.zeros((1, channels, features), c.accumulate)
         (starts_a, steps_a), (starts_b, steps_b), counts = _unzip(ranges)
-        x = take(a, c.axes, starts_a, steps_a, counts).reshape(-1, batch)
-        y = take(b, c.axes, starts_b, steps_b, counts).reshape(-1, features)
-        return _dot(c, x, y, everywhere)
+        x = take(a, c.axes, starts_a, steps_a, counts)
+        return _products([x], take(b, c.axes, starts_b, steps_b, counts), dot)
 
-    products = lax.concatenate([output(o)[None] for o in _all(c.out)], 0)
-    return products.reshape(*c.out, batch, features).transpose(order)
+    return lax.concatenate([product(o) for o in _all(c.out)], 0)
+
+
+def _products(moving, still, dot):
+    """Return the products of some arrays with one, over all dimensions but the last."""
+    number, width = len(moving), moving[0].shape[-1]
+    still = still.reshape(-1, still.shape[-1])
+    if number * width <= _NARROW:  # many narrow products are slow: make one of them
+        columns = lax.concatenate(moving, moving[0].ndim - 1).reshape(-1, number * width)
+        return dot(columns, still).reshape(number, width, -1)
+    return lax.concatenate([dot(x.reshape(-1, width), still)[None] for x in moving], 0)
 
 
 def _unzip(ranges):

@@ -113,10 +113,10 @@ class BatchFeed:
 
         A chunk that is not full after `seconds` goes off as it is.
         """
+        begin, first = time.perf_counter(), self._step
         batch = self._read()
         if batch is None:
             return None
-        begin, first = time.perf_counter(), self._step
         leaves = jax.tree.leaves(batch)
         if any(map(_stays, leaves)):
             self._step += 1

@@ -21,6 +21,7 @@ class Result:
     def __init__(self, program, chunk, stacked, done):
         self.first, self.count = chunk.first, chunk.count
         self.begun = time.perf_counter()
+        self.due = self.begun + self.count * (program.seconds_per_step or 0.0)  # about
         self._structure = program.log_structure
         self._stacked, self._done, self._fetched = stacked, done, None
 

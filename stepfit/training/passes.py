@@ -2,6 +2,7 @@
 
 import collections
 import time
+from typing import Any
 
 from stepfit.training.engine import TICK
 from stepfit.training.feed import make_feed
@@ -68,14 +69,15 @@ class Pass:
         def limit(program):
             return runner.most_steps(program, hooks.strict)
 
-        result, known = None, True
+        result: Any = None
         while not self._stopped():
-            idle, begin = result is None or result.is_ready(), time.perf_counter()
+            begin = time.perf_counter()
             chunk = feed.next(limit, TICK)
             if chunk is None:
                 break
-            if idle:
-                runner.seconds["data"] += time.perf_counter() - begin
+            if result is None or result.is_ready():  # the device waited, since it was done
+                busy_until = begin if result is None else max(begin, result.due)
+                runner.seconds["data"] += max(0.0, time.perf_counter() - busy_until)
             self._interrupts.check()
             hooks.begin(chunk.first, chunk.count)
             known = chunk.program.seconds_per_step is not None
