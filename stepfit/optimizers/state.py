@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from stepfit.core import errors
+from stepfit.core import errors, jax_private
 from stepfit.core.variable import Variable
 
 
@@ -26,9 +26,8 @@ class TransformationState:
 
     def __init__(self, transformation, variables, add, last=()):
         self.keys = _unique([v.path for v in variables])
-        with jax.ensure_compile_time_eval():
-            params = self.by_key([v.peek() for v in variables])
-            state = _initial_state(transformation.init, params)
+        params = self.by_key([v.peek() for v in variables])
+        state = _initial_state(transformation.init, params)
         self.structure: Any
         leaves, self.structure = jax.tree_util.tree_flatten_with_path(state)
         position = {key: i for i, key in enumerate(self.keys)}
@@ -111,12 +110,15 @@ class TransformationState:
 
 def _initial_state(init, params):
     """Return ``init(params)``, computed by one program; by none if there is nothing to compute."""
+    if not jax_private.at_top_level():
+        with jax.ensure_compile_time_eval():
+            return init(params)
     compiled = jax.jit(init)
     try:
         computes = bool(compiled.trace(params).jaxpr.jaxpr.eqns)
-        return compiled(params) if computes else init(params)
     except Exception:  # it does what only works on values
-        return init(params)
+        computes = False
+    return compiled(params) if computes else init(params)
 
 
 def _part(entry):

@@ -23,7 +23,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from stepfit.rewrite.windows import interleave_all, take
+from stepfit.rewrite.windows import interleave_all, take, take_each
 
 _FEW = 128  # outputs of a weight's gradient: kernels are small
 _NARROW = 128  # columns of a matrix made of windows
@@ -127,10 +127,10 @@ def _dot(c, a, b, dimensions):
     )
 
 
-def _windows(c, tap):
-    """Return the inputs that meet one tap: ``[batch, *out, channels]``. No dilated inputs."""
-    starts = [h * e - p for h, e, p in zip(tap, c.rhs_dilation, c.low)]
-    return take(c.lhs, c.axes, starts, c.strides, c.out)
+def _windows(c, x, axes):
+    """Return, for each tap, the part of `x` that it meets, `out` long. No dilated inputs."""
+    starts = [[h * e - p for h, e, p in zip(tap, c.rhs_dilation, c.low)] for tap in _all(c.taps)]
+    return take_each(x, axes, starts, c.strides, c.out)
 
 
 def _all(sizes):
@@ -139,7 +139,7 @@ def _all(sizes):
 
 def _product_of_windows(c):
     """One matrix product: a row for each output, a column for each tap and channel."""
-    rows = lax.concatenate([_windows(c, tap) for tap in _all(c.taps)], c.lhs.ndim - 1)
+    rows = lax.concatenate(_windows(c, c.lhs, c.axes), c.lhs.ndim - 1)
     width = rows.shape[-1]
     product = _dot(c, rows.reshape(-1, width), c.rhs.reshape(width, -1), (((1,), (0,)), ((), ())))
     return product.reshape(c.lhs.shape[0], *c.out, -1)
@@ -191,10 +191,11 @@ def _over_positions(c, a, b, dot):
     b_moves = all(e == 1 for e in c.rhs_dilation)
     if b_moves and (features < channels or not a_moves):
         space = c.lhs.shape[1:-1]
-        moving = [take(b, c.axes, [-i for i in o], c.lhs_dilation, space) for o in starts]
+        starts = [[-i for i in start] for start in starts]
+        moving = take_each(b, c.axes, starts, c.lhs_dilation, space)
         return _products(moving, a, dot).transpose(0, 2, 1)
     if a_moves:
-        moving = [take(a, c.axes, o, c.rhs_dilation, c.taps) for o in starts]
+        moving = take_each(a, c.axes, starts, c.rhs_dilation, c.taps)
         return _products(moving, b, dot)
 
     def product(o):
@@ -302,10 +303,10 @@ def _by_channel(c):
     """The sum over taps of the windows times the kernel, channel by channel."""
     inputs, ones = c.rhs.shape[-2], (1,) * (c.lhs.ndim - 1)
     total: Any = 0
-    for tap in _all(c.taps):
-        x = _windows(c, tap).astype(c.accumulate)
+    kernel = c.rhs.astype(c.accumulate).reshape(-1, *c.rhs.shape[-2:])
+    for w, x in zip(kernel, _windows(c, c.lhs.astype(c.accumulate), c.axes)):
         x = x.reshape(*x.shape[:-1], c.groups, inputs)
-        w = c.rhs[tap].astype(c.accumulate).reshape(inputs, *ones, c.groups, -1)
+        w = w.reshape(inputs, *ones, c.groups, -1)
         total += sum(x[..., i, None] * w[i] for i in range(inputs))
     return total.reshape(*total.shape[:-2], -1)
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from stepfit.rewrite.rule import Change
-from stepfit.rewrite.windows import interleave, take, zero
+from stepfit.rewrite.windows import interleave, take, take_each, zero
 
 _WIDEST = 16  # elements of a window along one dimension
 
@@ -43,7 +43,7 @@ def _fits(equation, operand):
 def _slices(x, dimension, fill):
     """Return the slices of an array that hold the first, second, ... element of each window."""
     axis, window, stride, low, _, count = dimension
-    return [take(x, [axis], [i - low], [stride], [count], fill) for i in range(window)]
+    return take_each(x, [axis], [[i - low] for i in range(window)], [stride], [count], fill)
 
 
 def _lowest(dtype):

@@ -34,6 +34,25 @@ def take(x, axes, starts, steps, counts, fill=None):
     return x if math.prod(strides) == 1 else lax.slice(x, [0] * x.ndim, x.shape, strides)
 
 
+def take_each(x, axes, starts, steps, counts, fill=None):
+    """Return the list of ``take(x, axes, start, steps, counts, fill)`` for each of some starts.
+
+    The array is padded once, and kept so, instead of inside of each loop over a slice.
+    """
+    padding, shape = [(0, 0, 0)] * x.ndim, x.shape
+    lows = []
+    for d, (axis, step, count) in enumerate(zip(axes, steps, counts)):
+        first, last = min(s[d] for s in starts), max(s[d] for s in starts)
+        low, high = max(0, -first), max(0, last + step * (count - 1) + 1 - shape[axis])
+        padding[axis] = (low, high, 0)
+        lows.append(low)
+    if any(map(any, padding)) and len(starts) > 1:
+        x = lax.pad(x, zero(x.dtype) if fill is None else fill, padding)
+        x = lax.optimization_barrier(x)
+        starts = [[i + low for i, low in zip(start, lows)] for start in starts]
+    return [take(x, axes, start, steps, counts, fill) for start in starts]
+
+
 def interleave(parts, axis):
     """Return an array that has, along an axis, the first of each part, then the second of each...
 

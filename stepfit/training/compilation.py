@@ -203,6 +203,9 @@ class Compilation:
         return list({id(m): m for m in self._own_metrics()}.values())
 
     def _own_metrics(self):
+        return self._kept("metrics", self._find_metrics)
+
+    def _find_metrics(self):
         held = [m for m in self._held_metrics() if m is not self._loss_tracker]
         found = []
         if self._loss_tracker is not None and all(m.name != "loss" for m in held):
@@ -221,9 +224,8 @@ class Compilation:
         return [m for m in metrics if id(m) not in inside]
 
     def _all_metrics(self):
-        own = self._kept("metrics", lambda: Compilation._own_metrics(self))
         stock = type(self).metrics is Compilation.metrics
-        found = [*(() if stock else self.metrics), *own]
+        found = [*(() if stock else self.metrics), *self._own_metrics()]
         if self._loss_tracker is not None:
             found.append(self._loss_tracker)
         return list({id(m): m for m in found}.values())

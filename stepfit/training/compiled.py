@@ -8,7 +8,7 @@ import numpy as np
 
 from stepfit import losses as losses_module
 from stepfit import metrics as metrics_module
-from stepfit.core import errors
+from stepfit.core import changes, errors
 from stepfit.core import scope as scopes
 from stepfit.training.outputs import check_keys, check_structure, only_entry, outputs_of
 
@@ -60,6 +60,7 @@ class CompiledLoss:
             terms.sort(key=lambda term: given.index(term[0].path[0][1]))
         self.terms = terms
         self.parts = self._trackers()
+        changes.note()
         self._shapes = [_shape(output.select(y_pred)) for output, _, _ in terms]
 
     def check_labels(self, y, where="y"):
@@ -203,6 +204,7 @@ class CompiledMetrics:
                 metric.name = name
             built[argument].append(metric)
         self.metrics, self.weighted = built["metrics"], built["weighted_metrics"]
+        changes.note()
 
     def _for_output(self, argument, value, output, outputs, y_true, y_pred):
         where = f"compile({argument})"
