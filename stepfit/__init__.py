@@ -28,12 +28,14 @@ _NAMES = {
     "Model": "stepfit.models",
     "Optimizer": "stepfit.optimizers",
     "Regularizer": "stepfit.regularizers",
+    "RematScope": "stepfit.core.remat",
     "Sequential": "stepfit.models",
     "StatelessScope": ("stepfit.core.scope", "Scope"),
     "TrainState": "stepfit.training.state",
     "Variable": "stepfit.core.variable",
     "name_scope": "stepfit.core.naming",
     "op": "stepfit.core.op",
+    "remat": "stepfit.core.remat",
     "value_and_grad": "stepfit.training.gradients",
 }
 
@@ -61,6 +63,8 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` lo
     from stepfit.core.dtypes import DTypePolicy as DTypePolicy
     from stepfit.core.naming import name_scope as name_scope
     from stepfit.core.op import op as op
+    from stepfit.core.remat import RematScope as RematScope
+    from stepfit.core.remat import remat as remat
     from stepfit.core.scope import Scope
     from stepfit.core.symbolic import KerasTensor as KerasTensor
     from stepfit.core.tape import GradientTape as GradientTape

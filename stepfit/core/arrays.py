@@ -23,8 +23,7 @@ def from_host(value, dtype):
     """Return a JAX array of a dtype, with memory of its own, for numbers or a nested list."""
     if not isinstance(value, _NUMBERS):
         return jnp.array(value, dtype)
-    cast = _cast(np.asarray(value), dtype)
-    return jnp.asarray(cast.copy() if cast is value else cast, dtype)
+    return handed_over(np.array(value), dtype)
 
 
 def copied(value):

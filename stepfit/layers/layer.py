@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from stepfit import regularizers
-from stepfit.core import dtypes, errors, jax_private, naming, registry, symbolic
+from stepfit.core import dtypes, errors, jax_private, naming, registry, remat, symbolic
 from stepfit.core import scope as scopes
 from stepfit.layers import call_context, input_spec
 from stepfit.layers.has_losses import HasLosses
@@ -54,6 +54,7 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
     """
 
     _signature: CallSignature
+    _recomputed_whole = True  # by a `RematScope`: not layer by layer
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -91,6 +92,7 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
         self.supports_masking = "mask" in self._signature.names or type(self).compute_mask is not (
             Layer.compute_mask
         )
+        self._remat_mode = remat.current_mode()
         self.built = self._in_build = False
         self._has_run = False
         self._first_shapes: list = []  # of what the first call returned
@@ -146,7 +148,8 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
             dtype = self.compute_dtype if self.compute_dtype != self.variable_dtype else None
             try:
                 with in_scope, scopes.autocast(dtype):
-                    outputs = self.call(*arguments.args, **arguments.kwargs)
+                    call = functools.partial(self.call, *arguments.args, **arguments.kwargs)
+                    outputs = remat.call_layer(self, call)
             except Exception as e:
                 self._add_note(e, arguments)
                 raise

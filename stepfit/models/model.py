@@ -37,6 +37,7 @@ class Model(Trainer, Layer):
     """
 
     _functional_class: "type[Model]"
+    _recomputed_whole = False
 
     def __new__(cls, *args: Any, **kwargs: Any):
         if cls is Model and _is_functional(args, kwargs):

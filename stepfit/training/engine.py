@@ -16,6 +16,7 @@ from stepfit.core import compilation_cache, config, errors
 from stepfit.core.tracking import Watch
 from stepfit.core.variable import gather
 from stepfit.random.seed_generator import global_generator
+from stepfit.training.data import ArraySource
 from stepfit.training.feed import Chunk, device_budget, to_device
 from stepfit.training.logs import Result
 from stepfit.training.program import Program, Traced, form_of, spec
@@ -147,13 +148,19 @@ class Runner:
         """Begin to compile a program in the background."""
         program.compile([v.peek() for v in self.step.layout.variables])
 
+    def warm_up(self, source):
+        """Begin to compile what the first batch of a source of arrays will need."""
+        if isinstance(source, ArraySource) and not self.eager and self.knows(source.form()):
+            self.compile(self.program(source.form(), resident=self.resident(source)))
+
     def resident(self, source):
         """Return the arrays of a source on the device, if they fit the budget; else ()."""
         budget = device_budget(config.device_data_budget())
-        leaves = jax.tree.leaves(source.data)
-        if self.eager or sum(leaf.nbytes for leaf in leaves) > budget:
+        if self.eager or source.nbytes > budget:
             return ()
-        return to_device(leaves)
+        if source.on_device is None:
+            source.on_device = to_device(jax.tree.leaves(source.data))
+        return source.on_device
 
     def most_steps(self, program, one_by_one):
         """Return how many steps the next chunk may have.

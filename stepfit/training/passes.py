@@ -26,14 +26,16 @@ class Pass:
         stopped: function that says whether to stop.
         collect: function called with the `Result` of each chunk, or None.
         more: whether another epoch is to follow.
+        meanwhile: function called while the first steps of a new program run, or None.
     """
 
     def __init__(
-        self, runner, source, epoch, callbacks, interrupts, stopped, collect=None, more=False
-    ):
+        self, runner, source, epoch, callbacks, interrupts, stopped, collect=None, more=False,
+        meanwhile=None,
+    ):  # fmt: skip
         self._runner, self._source, self._epoch = runner, source, epoch
         self._interrupts, self._stopped, self._collect = interrupts, stopped, collect
-        self._more = more
+        self._more, self._meanwhile = more, meanwhile
         self._hooks = callbacks.of_batches(runner.kind)
         self._settled_at = 0.0
         self.last = None  # the result that is newest among those settled
@@ -85,6 +87,8 @@ class Pass:
             under_way.append((chunk.program, result))
             if not known:
                 feed.rest()
+                if self._meanwhile is not None:
+                    self._meanwhile()
             while under_way and (len(under_way) > most or not known):
                 self._settle(*under_way.popleft())
         if self._more:

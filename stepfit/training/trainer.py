@@ -249,8 +249,9 @@ class Trainer(Compilation):
                 self.reset_metrics()
                 hooks.on_epoch_begin(epoch)
                 logs = self._run_pass(
-                    "train", source, epoch, hooks, interrupts, more=epoch + 1 < epochs
-                )
+                    "train", source, epoch, hooks, interrupts, more=epoch + 1 < epochs,
+                    meanwhile=validation and (lambda: self._runner("test").warm_up(validation)),
+                )  # fmt: skip
                 if validation is not None and validate_after(epoch + 1):
                     results = self._evaluate(validation, hooks, interrupts)
                     logs.update({f"val_{k}": v for k, v in results.items()})
@@ -338,14 +339,15 @@ class Trainer(Compilation):
         return outputs.joined()
 
     def _run_pass(
-        self, kind, source, epoch, callbacks, interrupts, collect=None, more=False
+        self, kind, source, epoch, callbacks, interrupts, collect=None, more=False, meanwhile=None
     ):
         """Run one kind of step over an epoch of a source; returns the last logs."""
         self._training_now += kind == "train"
         try:
             one_pass = Pass(
                 self._runner(kind), source, epoch, callbacks, interrupts, collect=collect,
-                more=more, stopped=lambda: self.stop_training and kind == "train",
+                more=more, meanwhile=meanwhile,
+                stopped=lambda: self.stop_training and kind == "train",
             )  # fmt: skip
             last = one_pass.run(lambda batch: self._ready(kind, batch))
         finally:

@@ -1,6 +1,7 @@
 """Batches from arrays in memory."""
 
 import warnings
+from typing import Any
 
 import jax
 import numpy as np
@@ -123,7 +124,9 @@ class ArraySource(DataSource):
         steps_name: how messages call `steps`.
 
     Attributes:
-        data: the whole data in the form of a batch, for engines that keep it on the device.
+        data: the whole data in the form of a batch.
+        nbytes: its size.
+        on_device: its arrays on the device, once the engine has put them there.
     """
 
     description = "arrays"
@@ -148,6 +151,8 @@ class ArraySource(DataSource):
             warnings.warn(text, UserWarning, stacklevel=2)
             self.num_batches = self.batches_per_pass
         self.shuffle, self.seed = shuffle, seed
+        self.nbytes = sum(leaf.nbytes for leaf in jax.tree.leaves(self.data))
+        self.on_device: Any = None
         self._orders: dict[int, np.ndarray] = {}
 
     def rows(self, epoch, step):
