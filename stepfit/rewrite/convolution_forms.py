@@ -171,52 +171,62 @@ def _few_outputs(c):
     order that they have in memory, [batch, *space, channels].
     """
     spatial = len(c.out)
-    channels, features = c.lhs.shape[0], c.rhs.shape[-1]
     order = (spatial, *range(spatial), spatial + 1)
     a = lax.transpose(c.lhs, (spatial + 1, *c.axes, 0))
     b = lax.transpose(c.rhs, order)
-    products = _over_positions(c, a, b, lambda x, y: _dot(c, x, y, (((0,), (0,)), ((), ()))))
-    return products.reshape(*c.out, channels, features).transpose(order)
+    products = _products(_meetings(c, a, b), lambda x, y: _dot(c, x, y, (((0,), (0,)), ((), ()))))
+    return products.reshape(*c.out, a.shape[-1], b.shape[-1]).transpose(order)
 
 
-def _over_positions(c, a, b, dot):
-    """Return ``[outputs, channels, features]``: `dot` of what meets at each output.
+def _meetings(c, a, b):
+    """Return, for each output, the parts of inputs and kernel that meet, or None where none do.
 
     The inputs that meet the kernel's positions move with the output; so do, seen from the input,
     the kernel's. Whichever is the cheaper to copy moves; the other stays as it is in memory.
     """
-    channels, features = a.shape[-1], b.shape[-1]
-    starts = [[o * s - p for o, s, p in zip(o, c.strides, c.low)] for o in _all(c.out)]
+    outputs = list(_all(c.out))
+    starts = [[o * s - p for o, s, p in zip(o, c.strides, c.low)] for o in outputs]
     a_moves = all(d == 1 for d in c.lhs_dilation)
     b_moves = all(e == 1 for e in c.rhs_dilation)
-    if b_moves and (features < channels or not a_moves):
-        space = c.lhs.shape[1:-1]
+    if b_moves and (b.shape[-1] < a.shape[-1] or not a_moves):
         starts = [[-i for i in start] for start in starts]
-        moving = take_each(b, c.axes, starts, c.lhs_dilation, space)
-        return _products(moving, a, dot).transpose(0, 2, 1)
+        moving = take_each(b, c.axes, starts, c.lhs_dilation, c.lhs.shape[1:-1])
+        return [(a, y) for y in moving]
     if a_moves:
-        moving = take_each(a, c.axes, starts, c.rhs_dilation, c.taps)
-        return _products(moving, b, dot)
+        return [(x, b) for x in take_each(a, c.axes, starts, c.rhs_dilation, c.taps)]
 
-    def product(o):
+    def meeting(o):
         ranges = [_meeting(*x) for x in zip(o, *_relations(c))]
         if None in ranges:
-            return jnp.zeros((1, channels, features), c.accumulate)
+            return None
         (starts_a, steps_a), (starts_b, steps_b), counts = _unzip(ranges)
         x = take(a, c.axes, starts_a, steps_a, counts)
-        return _products([x], take(b, c.axes, starts_b, steps_b, counts), dot)
+        return x, take(b, c.axes, starts_b, steps_b, counts)
 
-    return lax.concatenate([product(o) for o in _all(c.out)], 0)
+    return [meeting(o) for o in outputs]
 
 
-def _products(moving, still, dot):
-    """Return the products of some arrays with one, over all dimensions but the last."""
-    number, width = len(moving), moving[0].shape[-1]
-    still = still.reshape(-1, still.shape[-1])
-    if number * width <= _NARROW:  # many narrow products are slow: make one of them
-        columns = lax.concatenate(moving, moving[0].ndim - 1).reshape(-1, number * width)
-        return dot(columns, still).reshape(number, width, -1)
-    return lax.concatenate([dot(x.reshape(-1, width), still)[None] for x in moving], 0)
+def _products(meetings, dot, separate=False):
+    """Return `dot` of each meeting's matrices, stacked; zeros where nothing meets."""
+    xs, ys = zip(*(meeting for meeting in meetings if meeting))
+    narrow = len(meetings) * min(xs[0].shape[-1], ys[0].shape[-1]) <= _NARROW
+    if narrow and not separate and None not in meetings:
+        # Many narrow products are slow: make one of them.
+        if all(y is ys[0] for y in ys):
+            product = dot(_rows(*xs), _rows(ys[0]))
+            return product.reshape(len(xs), -1, product.shape[-1])
+        if all(x is xs[0] for x in xs):
+            product = dot(_rows(*ys), _rows(xs[0]))
+            return product.reshape(len(ys), -1, product.shape[-1]).transpose(0, 2, 1)
+    products = [dot(*map(_rows, meeting)) if meeting else None for meeting in meetings]
+    nothing = jnp.zeros_like(next(product for product in products if product is not None))
+    return lax.concatenate([(nothing if p is None else p)[None] for p in products], 0)
+
+
+def _rows(*arrays):
+    """Return a matrix: the last dimensions of the arrays side by side, a row for all else."""
+    x = lax.concatenate(arrays, arrays[0].ndim - 1) if len(arrays) > 1 else arrays[0]
+    return x.reshape(-1, x.shape[-1])
 
 
 def _unzip(ranges):
@@ -317,20 +327,17 @@ def _few_outputs_by_channel(c):
     batch, inputs = c.lhs.shape[0], c.rhs.shape[-2]
     a = c.lhs.reshape(batch, *c.lhs.shape[1:-1], c.groups, inputs)
     a = lax.transpose(a, (spatial + 2, *c.axes, spatial + 1, 0)).astype(c.accumulate)
+    a = a.reshape(*a.shape[:-2], -1)
     b = lax.transpose(c.rhs, (spatial, *range(spatial), spatial + 1)).astype(c.accumulate)
-    b = b.reshape(*b.shape[:-1], c.groups, -1)
-    outputs = b.shape[-1]
 
-    def output(o):
-        ranges = [_meeting(*x) for x in zip(o, *_relations(c))]
-        if None in ranges:
-            return jnp.zeros((c.groups, batch, outputs), c.accumulate)
-        (starts_a, steps_a), (starts_b, steps_b), counts = _unzip(ranges)
-        x = take(a, c.axes, starts_a, steps_a, counts)
-        y = take(b, c.axes, starts_b, steps_b, counts)
-        return lax.reduce_sum(x[..., None] * y[..., None, :], range(spatial + 1))
+    def sum_of_products(x, y):
+        x, y = x.reshape(-1, c.groups, batch, 1), y.reshape(x.shape[0], c.groups, 1, -1)
+        products = (x * y).reshape(x.shape[0], -1)
+        # A product with ones: XLA sums rows far more slowly than it multiplies matrices.
+        ones = lax.full((1, x.shape[0]), 1, c.accumulate)
+        return _dot(c, ones, products, (((1,), (0,)), ((), ())))
 
-    sums = lax.concatenate([output(o)[None] for o in _all(c.out)], 0)
-    sums = sums.reshape(*c.out, c.groups, batch, outputs)
+    sums = _products(_meetings(c, a, b), sum_of_products, separate=True)
+    sums = sums.reshape(*c.out, c.groups, batch, -1)
     order = (spatial + 1, *range(spatial), spatial, spatial + 2)
     return lax.transpose(sums, order).reshape(batch, *c.out, -1)

@@ -37,7 +37,7 @@ class Pass:
         self._interrupts, self._stopped, self._collect = interrupts, stopped, collect
         self._more, self._meanwhile = more, meanwhile
         self._hooks = callbacks.of_batches(runner.kind)
-        self._settled_at = 0.0
+        self._done_at: float | None = None  # when the last chunk was done, if it was seen
         self.last = None  # the result that is newest among those settled
 
     def run(self, ready):
@@ -102,9 +102,10 @@ class Pass:
         result.wait()
         now = time.perf_counter()
         if waits or program.seconds_per_step is None:
-            taken = (now - max(result.begun, self._settled_at)) / result.count
-            program.note_seconds(taken)
-        self._settled_at = now
+            # It began when it was dispatched, or when the chunk before it was done, if that is known.
+            begun = result.begun if self._done_at is None else max(result.begun, self._done_at)
+            program.note_seconds((now - begun) / result.count)
+        self._done_at = now if waits else None
         self._tell(result)
 
     def _tell(self, result):

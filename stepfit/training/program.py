@@ -15,7 +15,9 @@ A program runs *fused*, a loop on the device, unless the step calls Python or ho
 that is slow inside a loop on this platform; then it runs *step by step*.
 """
 
+import collections
 import concurrent.futures
+import statistics
 import time
 from typing import Any
 
@@ -123,6 +125,7 @@ class Program:
             self.capacity = capacity or max(fitting, least)
         self.trace_seconds, self.compile_seconds = traced.seconds, 0.0
         self.seconds_per_step: float | None = None
+        self._latest_seconds: collections.deque = collections.deque(maxlen=5)
         self._compiled: Any = None
         self._future: Any = None
         self.ring = Ring(*self._slot_specs(self.capacity))
@@ -158,9 +161,9 @@ class Program:
         return self._compiled
 
     def note_seconds(self, seconds):
-        """Learn from a chunk how long a step takes; the machine's hiccups weigh little."""
-        known = self.seconds_per_step
-        self.seconds_per_step = seconds if known is None else min(known * 1.1, seconds)
+        """Learn from a chunk how long a step takes: the median of the last few."""
+        self._latest_seconds.append(seconds)
+        self.seconds_per_step = statistics.median(self._latest_seconds)
 
     def _slot_specs(self, capacity):
         """Specs of a chunk: the control numbers, and the buffers."""

@@ -44,7 +44,7 @@ def make(mode=None, **options):
 
 
 def trained(model):
-    model.compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae"])
+    model.compile(keras.optimizers.SGD(0.1), "mse", metrics=["mae"])
     logs = [model.train_on_batch(X, Y, return_dict=True) for _ in range(3)]
     return logs, model.get_weights()
 
@@ -59,16 +59,31 @@ def marks(monkeypatch):
 
 MODES = {  # options -> how many functions a step marks
     "full": ({"mode": "full"}, 4),
-    "activations": ({"mode": "activations"}, 3),
-    "larger than 600": ({"mode": "larger_than", "output_size_threshold": 600}, 0),
-    "larger than 500": ({"mode": "larger_than", "output_size_threshold": 500}, 3),
+    "activations": ({"mode": "activations"}, 5),  # of each Dense
+    "larger than 512": ({"mode": "larger_than", "output_size_threshold": 512}, 2),  # "wide", twice
+    "larger than 511": ({"mode": "larger_than", "output_size_threshold": 511}, 3),  # all but "end"
+    "larger than 9999": ({"mode": "larger_than", "output_size_threshold": 9999}, 0),
     "larger than 0": ({"mode": "larger_than", "output_size_threshold": 0}, 4),
     "one layer": ({"mode": "list_of_layers", "layer_names": ["two"]}, 1),
-    "two layers": ({"mode": "list_of_layers", "layer_names": ["one", "end", "wide"]}, 2),
+    "layers in layers": ({"mode": "list_of_layers", "layer_names": ["one", "end", "wide"]}, 3),
     "the model": ({"mode": "list_of_layers", "layer_names": ["model"]}, 1),
     "none": ({"mode": None}, 0),
 }
-# "larger than 500": both blocks and the regularizer (32 x 16 each); "two layers": "wide" is in "one"
+
+
+def marked_in(jaxpr):
+    """Count the marked functions of a program that are in no other one."""
+    found = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("checkpoint", "remat2", "remat"):
+            found += 1
+            continue
+        for inner in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")
+        ):
+            if hasattr(inner, "eqns"):
+                found += marked_in(getattr(inner, "jaxpr", inner))
+    return found
 
 
 @pytest.mark.parametrize("options, wanted", MODES.values(), ids=MODES)
@@ -77,14 +92,15 @@ def test_training_is_the_same(options, wanted, monkeypatch):
     made = marks(monkeypatch)
     model = make(**options)
     found_logs, found = trained(model)
-    assert len(made) % max(wanted, 1) == 0  # the step may be traced again
-    assert bool(made) == bool(wanted)
-    assert len(made) <= 2 * wanted
+    assert bool(made) >= bool(wanted)
     for a, b in zip(logs, found_logs, strict=True):
         assert a == pytest.approx(b, rel=1e-5)
     for v, a, b in zip(model.weights, weights, found, strict=True):
-        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5, err_msg=v.path)
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=v.path)
     assert float(model.layers[0].calls) == 3
+    values, frozen = model.trainable_variables, model.non_trainable_variables
+    program = jax.make_jaxpr(lambda v, f: loss(model, v, f))(values, frozen)
+    assert marked_in(program.jaxpr) == wanted
 
 
 def loss(model, values, frozen):
@@ -100,20 +116,22 @@ def residuals(model):
     return sum(x.nbytes for x in jax.tree.leaves(vjp) if hasattr(x, "nbytes"))
 
 
+def compiled(gradient, *arguments):
+    found = jax.jit(gradient).lower(*arguments).compile()
+    return found(*arguments), found.memory_analysis().temp_size_in_bytes
+
+
 def gradients(model):
     values = [v.value for v in model.trainable_variables]
     frozen = [v.value for v in model.non_trainable_variables]
-    compiled = jax.jit(jax.grad(lambda v: loss(model, v, frozen), has_aux=True))
-    grads, new = compiled(values)
-    memory = compiled.lower(values).compile().memory_analysis().temp_size_in_bytes
-    return grads, new, memory
+    return compiled(jax.grad(lambda v: loss(model, v, frozen), has_aux=True), values)
 
 
 @pytest.mark.parametrize("mode", ["full", "activations"])
 def test_less_is_kept_and_gradients_are_equal(mode):
     plain, marked = make(), make(mode)
     assert residuals(marked) < 0.8 * residuals(plain)
-    (grads, new, _), (found, found_new, _) = gradients(plain), gradients(marked)
+    ((grads, new), _), ((found, found_new), _) = gradients(plain), gradients(marked)
     for a, b in zip([*grads, *new], [*found, *found_new], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
@@ -126,8 +144,20 @@ def deep(mode):
 
 
 def test_the_compiled_gradient_needs_less_memory():
-    *_, plain = gradients(deep(None))
-    *_, marked = gradients(deep("full"))
+    def plain_jax(mark):
+        block = mark(lambda w, x: x + jax.nn.gelu(x @ w[0]) @ w[1])
+
+        def run(ws):
+            x = jnp.asarray(X)
+            for w in ws:
+                x = block(w, x)
+            return x.sum()
+
+        return compiled(jax.grad(run), [(np.ones((16, 128)), np.ones((128, 16)))] * 8)[1]
+
+    if plain_jax(jax.checkpoint) > 0.7 * plain_jax(lambda f: f):
+        pytest.skip("XLA undoes jax.checkpoint here, as on the CPU under JAX 0.10")
+    (_, plain), (_, marked) = gradients(deep(None)), gradients(deep("full"))
     assert marked < 0.7 * plain
 
 
@@ -191,8 +221,10 @@ def test_the_mode_of_the_making_holds(monkeypatch):
 def test_masks_come_out(monkeypatch):
     with keras.RematScope("full"):
         layer = layers.Masking()
+    x = np.array([[[1.0], [0.0]]])
+    layer(x)
     made = marks(monkeypatch)
-    y, _ = layer.stateless_call([], [], np.array([[[1.0], [0.0]]]))
+    y, _ = layer.stateless_call([], [], x)
     assert y._keras_mask.tolist() == [[True, False]]
 
     class Both(layers.Layer):
@@ -200,7 +232,7 @@ def test_masks_come_out(monkeypatch):
             return layers.Masking()(x)
 
     inner = keras.remat(Both().call)
-    assert inner(np.array([[[1.0], [0.0]]]))._keras_mask.tolist() == [[True, False]]
+    assert inner(x)._keras_mask.tolist() == [[True, False]]
     assert len(made) == 2
 
 
@@ -240,7 +272,7 @@ def test_in_a_graph():
 
 ERRORS = {
     "mode": (lambda: keras.RematScope("ful"), ValueError,
-        "RematScope(mode): unknown mode 'ful'; did you mean 'full'?"),
+        "RematScope(mode): expected the name of a mode, found 'ful'; did you mean 'full'?"),
     "names": (lambda: keras.RematScope("list_of_layers", layer_names="a"), TypeError,
         "RematScope(layer_names): expected a list of names, found 'a'; write ['a']."),
     "losses": (lambda: keras.remat(Block(16))(X), ValueError,
