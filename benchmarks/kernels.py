@@ -27,7 +27,12 @@ def conv(strides=1, padding="SAME", order="NHWC", **options):
 
     def function(x, w):
         return lax.conv_general_dilated(
-            x, w, (strides,) * len(space), padding, dimension_numbers=(order, kernel, order), **options
+            x,
+            w,
+            (strides,) * len(space),
+            padding,
+            dimension_numbers=(order, kernel, order),
+            **options,
         )
 
     return function

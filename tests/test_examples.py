@@ -77,6 +77,13 @@ def test_gan(load, tmp_path, style):
     assert is_picture(path)
 
 
+def test_gan_of_images(load, tmp_path):
+    small = ["--batches", "3", "--batch-size", "16", "--filters", "8", "--out", str(tmp_path)]
+    history, samples, path = load("gan_images").main(small)
+    assert np.isfinite(history["d_loss"]).all() and samples.shape == (40, 28, 28, 1)
+    assert is_picture(path)
+
+
 def test_stateless_gan_is_short_and_takes_values_by_owner(load):
     source = inspect.getsource(load("gan_stateless").GAN.train_step)
     assert source.count("\n") <= 40

@@ -15,6 +15,7 @@ from stepfit.core import changes as counter
 from stepfit.core.variable import Variable
 
 _MISSING = object()
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 
 
 class Tracked:
@@ -54,6 +55,8 @@ def children(obj):
     found, seen, stack = [], {id(obj)}, obj._held()[::-1]
     while stack:
         item = stack.pop()
+        if type(item) in _PLAIN:  # most of them
+            continue
         if isinstance(item, (Variable, Tracked)):
             if id(item) not in seen:
                 seen.add(id(item))

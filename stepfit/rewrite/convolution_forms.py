@@ -179,7 +179,7 @@ def _few_outputs(c):
 
 
 def _meetings(c, a, b):
-    """Return, for each output, the parts of inputs and kernel that meet, or None where none do.
+    """Return, for each output, the parts of inputs and kernel that meet.
 
     The inputs that meet the kernel's positions move with the output; so do, seen from the input,
     the kernel's. Whichever is the cheaper to copy moves; the other stays as it is in memory.
@@ -198,7 +198,7 @@ def _meetings(c, a, b):
     def meeting(o):
         ranges = [_meeting(*x) for x in zip(o, *_relations(c))]
         if None in ranges:
-            return None
+            return jnp.zeros((1, a.shape[-1]), a.dtype), jnp.zeros((1, b.shape[-1]), b.dtype)
         (starts_a, steps_a), (starts_b, steps_b), counts = _unzip(ranges)
         x = take(a, c.axes, starts_a, steps_a, counts)
         return x, take(b, c.axes, starts_b, steps_b, counts)
@@ -207,10 +207,10 @@ def _meetings(c, a, b):
 
 
 def _products(meetings, dot, separate=False):
-    """Return `dot` of each meeting's matrices, stacked; zeros where nothing meets."""
-    xs, ys = zip(*(meeting for meeting in meetings if meeting))
+    """Return `dot` of each meeting's matrices, stacked."""
+    xs, ys = zip(*meetings)
     narrow = len(meetings) * min(xs[0].shape[-1], ys[0].shape[-1]) <= _NARROW
-    if narrow and not separate and None not in meetings:
+    if narrow and not separate:
         # Many narrow products are slow: make one of them.
         if all(y is ys[0] for y in ys):
             product = dot(_rows(*xs), _rows(ys[0]))
@@ -218,9 +218,7 @@ def _products(meetings, dot, separate=False):
         if all(x is xs[0] for x in xs):
             product = dot(_rows(*ys), _rows(xs[0]))
             return product.reshape(len(ys), -1, product.shape[-1]).transpose(0, 2, 1)
-    products = [dot(*map(_rows, meeting)) if meeting else None for meeting in meetings]
-    nothing = jnp.zeros_like(next(product for product in products if product is not None))
-    return lax.concatenate([(nothing if p is None else p)[None] for p in products], 0)
+    return lax.concatenate([dot(*map(_rows, meeting))[None] for meeting in meetings], 0)
 
 
 def _rows(*arrays):

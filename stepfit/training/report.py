@@ -74,7 +74,7 @@ class StepReport:
             return text + "not compiled (run_eagerly)"
         if not self.programs:
             return text + "traced, not run yet"
-        text += _mode(max(self.programs, key=lambda p: p.most_steps))
+        text += _mode(self.programs[0])
         if self.dispatches:
             text += f"; {self.steps} steps in {self.dispatches} dispatches"
         if self.data_share is not None:
