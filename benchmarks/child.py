@@ -1,12 +1,15 @@
 """One measurement in a process of its own: `python -m benchmarks.child KIND CONTESTANT ROW`.
 
 Prints one JSON object. KIND is ``first-step`` (the clock time at which the first training step was
-done) or ``memory`` (bytes: peak of resident memory, less what was resident after the imports).
+done) or ``memory`` (bytes: peak of resident memory, less what was resident after the imports and a
+tiny `fit`, so that lazily imported modules and the compiler's own code do not count).
 """
 
 import json
 import sys
 import time
+
+from benchmarks import frameworks, workloads
 
 
 def first_step(contestant, workload):
@@ -15,7 +18,7 @@ def first_step(contestant, workload):
 
 
 def memory(contestant, workload):
-    import_all(contestant)
+    train(contestant, workloads.TINY["a"].workload, epochs=1)
     before = resident("VmRSS")
     slow = workload.name == "d"
     train(contestant, workload, epochs=1 if slow else 2)
@@ -23,25 +26,7 @@ def memory(contestant, workload):
 
 
 def train(contestant, workload, epochs):
-    from benchmarks import frameworks
-
     frameworks.find(contestant, workload, "train")(workload).train(epochs)
-
-
-def import_all(contestant):
-    """Load what the contestant needs, JAX's backend included."""
-    import importlib
-
-    importlib.import_module("benchmarks.frameworks")
-    if contestant in ("stepfit", "keras"):
-        keras = importlib.import_module(contestant)
-        keras.optimizers.Adam()
-        keras.Sequential([keras.layers.Dense(1)]).compile("sgd", "mse")
-    else:
-        import jax
-        import optax
-
-        optax.adam(1e-3).init(jax.numpy.zeros(1))
 
 
 def resident(field):
@@ -52,8 +37,6 @@ def resident(field):
 
 
 def main(kind, contestant, row):
-    from benchmarks import workloads
-
     measure, rows = {
         "first-step": (first_step, workloads.STARTUP),
         "memory": (memory, workloads.MEMORY),

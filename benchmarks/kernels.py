@@ -73,6 +73,8 @@ CASES = {  # name -> (function, shapes of its arguments[, dtype])
     "1x1": (conv(), (16, 28, 28, 64), (1, 1, 64, 64)),
     "1x1 strided": (conv(2), (16, 28, 28, 64), (1, 1, 64, 128)),
     "7x7 strided, 3 channels": (conv(2), (4, 64, 64, 3), (7, 7, 3, 64)),
+    "patches 16x16": (conv(16), (4, 128, 128, 3), (16, 16, 3, 64)),
+    "upsampling 2x2": (transposed(2), (8, 28, 28, 64), (2, 2, 64, 32)),
     "channels first": (conv(order="NCHW"), (16, 32, 28, 28), (32, 32, 3, 3)),
     "bfloat16": (conv(), (16, 28, 28, 32), (3, 3, 32, 32), "bfloat16"),
     "float16": (conv(), (16, 28, 28, 32), (3, 3, 32, 32), "float16"),

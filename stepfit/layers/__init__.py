@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from stepfit.core import errors
 from stepfit.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
+from stepfit.layers.attention import AdditiveAttention, Attention
 from stepfit.layers.conv import (
     Conv1D,
     Conv1DTranspose,
@@ -16,7 +17,9 @@ from stepfit.layers.conv import (
     SeparableConv1D,
     SeparableConv2D,
 )
+from stepfit.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from stepfit.layers.core import Activation, Dense, Embedding, Function, Identity, Masking
+from stepfit.layers.einsum_dense import EinsumDense
 from stepfit.layers.input_layer import Input, InputLayer
 from stepfit.layers.input_spec import InputSpec
 from stepfit.layers.layer import Layer
@@ -38,6 +41,7 @@ from stepfit.layers.merging import (
     multiply,
     subtract,
 )
+from stepfit.layers.multi_head_attention import GroupQueryAttention, MultiHeadAttention
 from stepfit.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -60,6 +64,8 @@ from stepfit.layers.pooling import (
     MaxPooling3D,
 )
 from stepfit.layers.preprocessing import Rescaling
+from stepfit.layers.recurrent import GRU, LSTM, SimpleRNN
+from stepfit.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell
 from stepfit.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -85,6 +91,9 @@ from stepfit.layers.reshape import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from stepfit.layers.rnn import RNN
+from stepfit.layers.stacked_cells import StackedRNNCells
+from stepfit.layers.wrappers import Bidirectional, TimeDistributed, Wrapper
 
 # Names of tf.keras that Keras keeps.
 AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
@@ -98,25 +107,29 @@ GlobalAvgPool2D, GlobalMaxPool2D = GlobalAveragePooling2D, GlobalMaxPooling2D
 GlobalAvgPool3D, GlobalMaxPool3D = GlobalAveragePooling3D, GlobalMaxPooling3D
 
 __all__ = [
-    "ELU", "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average",
-    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "AvgPool1D", "AvgPool2D",
-    "AvgPool3D", "BatchNormalization", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D",
-    "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Convolution1D", "Convolution1DTranspose",
-    "Convolution2D", "Convolution2DTranspose", "Convolution3D", "Convolution3DTranspose",
-    "Cropping1D", "Cropping2D", "Cropping3D", "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "Dot",
-    "Dropout", "Embedding", "Flatten", "Function", "GaussianDropout", "GaussianNoise",
+    "ELU", "GRU", "LSTM", "RNN", "Activation", "ActivityRegularization", "Add",
+    "AdditiveAttention", "AlphaDropout", "Attention", "Average", "AveragePooling1D",
+    "AveragePooling2D", "AveragePooling3D", "AvgPool1D", "AvgPool2D", "AvgPool3D",
+    "BatchNormalization", "Bidirectional", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D",
+    "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D",
+    "Convolution1D", "Convolution1DTranspose", "Convolution2D", "Convolution2DTranspose",
+    "Convolution3D", "Convolution3DTranspose", "Cropping1D", "Cropping2D", "Cropping3D",
+    "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "Dot", "Dropout", "EinsumDense", "Embedding",
+    "Flatten", "Function", "GRUCell", "GaussianDropout", "GaussianNoise",
     "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D",
-    "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalAvgPool3D", "GlobalMaxPool1D", "GlobalMaxPool2D",
-    "GlobalMaxPool3D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
-    "GroupNormalization", "Identity", "Input", "InputLayer", "InputSpec", "Layer",
-    "LayerNormalization", "LeakyReLU", "Masking", "MaxPool1D", "MaxPool2D", "MaxPool3D",
-    "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "Maximum", "Minimum", "Multiply", "PReLU",
-    "Permute", "RMSNormalization", "ReLU", "RepeatVector", "Rescaling", "Reshape",
-    "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D", "SeparableConvolution2D",
-    "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "Subtract",
-    "UnitNormalization", "UpSampling1D", "UpSampling2D", "UpSampling3D", "ZeroPadding1D",
-    "ZeroPadding2D", "ZeroPadding3D", "add", "average", "concatenate", "dot", "maximum", "minimum",
-    "multiply", "subtract",
+    "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalAvgPool3D", "GlobalMaxPool1D",
+    "GlobalMaxPool2D", "GlobalMaxPool3D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D", "GroupNormalization", "GroupQueryAttention", "Identity", "Input",
+    "InputLayer", "InputSpec", "LSTMCell", "Layer", "LayerNormalization", "LeakyReLU",
+    "Masking", "MaxPool1D", "MaxPool2D", "MaxPool3D", "MaxPooling1D", "MaxPooling2D",
+    "MaxPooling3D", "Maximum", "Minimum", "MultiHeadAttention", "Multiply", "PReLU", "Permute",
+    "RMSNormalization", "ReLU", "RepeatVector", "Rescaling", "Reshape", "SeparableConv1D",
+    "SeparableConv2D", "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN",
+    "SimpleRNNCell", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
+    "StackedRNNCells", "Subtract", "TimeDistributed", "UnitNormalization", "UpSampling1D",
+    "UpSampling2D", "UpSampling3D", "Wrapper", "ZeroPadding1D", "ZeroPadding2D",
+    "ZeroPadding3D", "add", "average", "concatenate", "dot", "maximum", "minimum", "multiply",
+    "subtract",
 ]
 
 if not TYPE_CHECKING:  # to a type checker, every name would be there

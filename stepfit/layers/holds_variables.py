@@ -31,6 +31,8 @@ class HoldsVariables(Tracked):
     _check_ready: Callable[[], None]
     _where: Callable[[], str]
 
+    _memory: Any = ()  # Variables that the layer remembers a sequence in: not weights
+
     def add_weight(
         self,
         shape: Sequence[int] | int | None = None,
@@ -92,15 +94,15 @@ class HoldsVariables(Tracked):
 
     @property
     def variables(self) -> list[Variable]:
-        """All Variables: weights and the states of seed generators; not metrics'."""
+        """All Variables: weights, states of seed generators and of sequences; not metrics'."""
         self._check_ready()
         return _own_first(self)
 
     @property
     def weights(self) -> list[Variable]:
-        """All Variables except the states of seed generators."""
+        """All Variables except the states of seed generators and of stateful recurrent layers."""
         self._check_ready()
-        return _own_first(self, seeds=False)
+        return _own_first(self, memory=False)
 
     @property
     def trainable_variables(self) -> list[Variable]:
@@ -148,7 +150,7 @@ class HoldsVariables(Tracked):
         self._trainable = bool(value)
         for layer in self._flatten_layers(include_self=False):
             layer._trainable = bool(value)
-        for variable in _own_first(self, seeds=False):
+        for variable in _own_first(self, memory=False):
             variable.trainable = bool(value) and variable.made_trainable
 
     def _flatten_layers(self, include_self=True, recursive=True):
@@ -199,8 +201,11 @@ def _enter_for_variables(item):
     return isinstance(item, HoldsVariables) or not hasattr(item, "variables")
 
 
-def _own_first(layer, seeds=True):
-    """Variables of `layer`: its own trainable, its own others, then layer by layer below."""
+def _own_first(layer, memory=True):
+    """Variables of `layer`: its own trainable, its own others, then layer by layer below.
+
+    With ``memory=False`` without what is no weight: states of seed generators and of sequences.
+    """
     found, seen = [], set()
 
     def add(variables):
@@ -211,10 +216,11 @@ def _own_first(layer, seeds=True):
 
     def visit(current):
         held = children(current)
-        own = [v for v in held if isinstance(v, Variable)]
+        left_out = () if memory else {id(v) for v in current._memory}
+        own = [v for v in held if isinstance(v, Variable) and id(v) not in left_out]
         add(v for v in own if v.made_trainable)
         add(v for v in own if not v.made_trainable)
-        if seeds:
+        if memory:
             add(g.state for g in held if isinstance(g, SeedGenerator))
         for item in held:
             if isinstance(item, HoldsVariables) and id(item) not in seen:

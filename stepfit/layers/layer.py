@@ -291,15 +291,13 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
         if type(self).build is Layer.build:
             return  # variables come with the first run of `call`
         build: Any = self.build  # subclasses take what they need
-        names = self._signature.build_names
-        if (
-            names
-            and all(n.endswith("_shape") and n[:-6] in shapes for n in names)
-            and not (len(names) == 1 and names[0] == "input_shape")
-        ):
-            build(**{n: shapes[n[:-6]] for n in names})
+        names, needed = self._signature.build_names, self._signature.build_needs
+        taken = {n: shapes[n[:-6]] for n in names if n.endswith("_shape") and n[:-6] in shapes}
+        by_name = all(n.endswith("_shape") for n in names) and names != ["input_shape"]
+        if taken and by_name and needed <= taken.keys():
+            build(**taken)
         elif names:
-            if not shapes and self._signature.build_needs_shape and arguments.by_position():
+            if not shapes and needed and arguments.by_position():
                 name, value = arguments.by_position()[0]
                 where = f"{self._where()} call({name})"
                 raise errors.bad_type(where, "an array", errors.describe(value))

@@ -26,10 +26,11 @@ class CallSignature:
         self.names = [p.name for p in parameters if p.kind not in _VARIADIC]
         self.open = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
         self.build_names = _names(cls.build)
-        self.build_needs_shape = any(
-            p.default is p.empty and p.kind not in _VARIADIC
+        self.build_needs = {
+            p.name
             for p in list(inspect.signature(cls.build).parameters.values())[1:]
-        )
+            if p.default is p.empty and p.kind not in _VARIADIC
+        }
         init = inspect.signature(cls.__init__).parameters.values()
         opened = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in init)
         self.init_names = None if opened else {p.name for p in init}

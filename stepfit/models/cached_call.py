@@ -178,6 +178,10 @@ def _is_known(value):
     """Say whether an attribute is no function of the user's, nor an array that may change."""
     if isinstance(value, Layer):
         return True  # looked at by itself
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_known, value))
+    if isinstance(value, dict):
+        return all(map(_is_known, value.values()))
     if callable(value):
         return _is_own(value if hasattr(value, "__name__") else type(value))
     return not isinstance(value, np.ndarray)

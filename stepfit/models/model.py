@@ -20,6 +20,9 @@ class Model(Trainer, Layer):
     attributes and gives `call`, or both: a subclass called with ``(inputs, outputs)`` has the graph
     as its `call` and its own `train_step`.
 
+    ``model(x)`` on arrays is compiled, once per shape, where a graph has only stepfit's own layers
+    and functions. What a user wrote may do more than compute: it runs op by op, each time.
+
     Args:
         inputs: symbolic tensor, or a list, tuple or dict of them.
         outputs: structure of symbolic tensors.

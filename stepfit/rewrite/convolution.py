@@ -1,12 +1,10 @@
 """The rule for convolutions: which are slow on the CPU, and what to compute instead.
 
-XLA's CPU kernels take one form only: arrays ``[batch, *space, channels]``, kernels ``[*space, inputs,
-outputs]``, no groups, no dilation of the input. Outside of loops XLA brings other orders of dimensions
-into it; inside it runs naive loops instead (https://github.com/jax-ml/jax/issues/12868). Gradients of
-convolutions have other orders, dilated inputs, and kernels as large as images.
+XLA's CPU kernels take one form only: arrays ``[batch, *space, channels]``, kernels ``[*space,
+inputs, outputs]``, no groups, no dilation of the input. Outside of loops XLA brings other orders of
+dimensions into it; inside it runs naive loops (https://github.com/jax-ml/jax/issues/12868).
+Gradients of convolutions have other orders, dilated inputs, and kernels as large as images.
 """
-
-import math
 
 import jax.numpy as jnp
 from jax import lax
@@ -35,26 +33,24 @@ def _rule(equation):
     )
     if plain and not _has_few_outputs(equation):
         return None
-    if (
-        not 3 <= lhs.ndim <= 5
-        or not all(jnp.issubdtype(x.dtype, jnp.floating) for x in (lhs, rhs))
-        or 0 in (*lhs.shape, *rhs.shape, *out.shape)
-        or params["out_sharding"] is not None
-    ):
-        return Slow(f"convolution {lhs.str_short()} x {rhs.str_short()}")
+    groups = max(params["feature_group_count"], params["batch_group_count"])
+    supported = lhs.ndim in (3, 4, 5) and jnp.issubdtype(lhs.dtype, jnp.floating)
+    if 0 in (*lhs.shape, *rhs.shape, *out.shape):
+        return None
 
     def compute(lhs, rhs):
+        if not supported:
+            raise Slow
         result = convolve(_canonical(lhs, rhs, params, out))
         return result.transpose(_inverse(_to_last(orders.out_spec))).astype(out.dtype)
 
-    return Change("convolution", compute)
+    kind = "grouped convolution" if groups > 1 else "convolution"
+    return Change("convolution", compute, f"{kind} {lhs.shape} x {rhs.shape}")
 
 
 def _has_few_outputs(equation):
     """Say whether a convolution in XLA's form is still better computed in another."""
-    kernel = equation.invars[1].aval.shape
-    strides = equation.params["window_strides"]
-    return math.prod(kernel[:-2]) > 1 and sums_products(kernel, strides)
+    return sums_products(equation.invars[1].aval.shape, equation.params["window_strides"])
 
 
 def _to_last(spec):

@@ -2,13 +2,13 @@
 
 Vocabulary
 ----------
-*Taps*: the positions of a kernel. *Phase*: the outputs that have the same remainder when their index
-is divided by some period. Where an input is dilated (transposed convolutions, gradients of strided
-ones), most products of a naive loop are with zeros; each phase meets the taps of one remainder only,
-and is a small convolution without dilation.
+*Taps*: the positions of a kernel. *Phase*: the outputs whose index has the same remainder when
+divided by some period. Where an input is dilated (transposed convolutions, gradients of strided
+ones), most products of a naive loop are with zeros; each phase meets the taps of one remainder
+only, and is a small convolution without dilation.
 
-Along each dimension of space, with strides s, padding p, dilations d (input) and e (kernel), output o
-is the sum over taps h of ``lhs[j] * rhs[h]`` where
+Along each dimension of space, with strides s, padding p, dilations d (input) and e (kernel), output
+o is the sum over taps h of ``lhs[j] * rhs[h]`` where
 
     j * d = o * s + h * e - p.
 
@@ -23,9 +23,12 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
+from stepfit.rewrite.rule import Slow
 from stepfit.rewrite.windows import interleave_all, take, take_each
 
 _FEW = 128  # outputs of a weight's gradient: kernels are small
+_MANY = 512  # pieces that a convolution may be cut into; more would take too long to compile
+_GROUPS = 64
 _NARROW = 128  # columns of a matrix made of windows
 _TINY = 4  # products per group, tap and position that are computed without a matrix
 
@@ -73,18 +76,32 @@ class Convolution:
 
 def convolve(c):
     """Return the output of a `Convolution`, by the form that is fast on the CPU."""
-    few = math.prod(c.out) < math.prod(c.taps) and math.prod(c.out) <= _FEW
+    disjoint = _disjoint(c)
+    few = disjoint or math.prod(c.out) < math.prod(c.taps) and math.prod(c.out) <= _FEW
     if c.groups > 1:
         return _grouped(c, few)
     if few:
         return _few_outputs(c)
     if any(d > 1 for d in c.lhs_dilation):
-        return _phases(c)
+        return _spread(c) if _spreads(c) else _phases(c)
     if c.accumulate == jnp.float64 or math.prod(c.taps) == 1:
-        return _product_of_windows(c)
+        return _sum_over_taps(c)
     if sums_products(c.rhs.shape, c.strides):
         return _products_summed(c)
     return _kernel(c)
+
+
+def _disjoint(c):
+    """Say whether this is the gradient of a kernel that met every input once at most (patches)."""
+    return max(c.rhs_dilation) > 1 and all(e >= n for e, n in zip(c.rhs_dilation, c.out))
+
+
+def _spreads(c):
+    """Say whether each input alone makes some of the outputs: no two meet at one."""
+    return all(
+        s == e == 1 and taps <= d
+        for s, e, d, taps in zip(c.strides, c.rhs_dilation, c.lhs_dilation, c.taps)
+    )
 
 
 def _kernel(c):
@@ -134,20 +151,44 @@ def _windows(c, x, axes):
 
 
 def _all(sizes):
-    return itertools.product(*map(range, sizes))
+    if math.prod(sizes) > _MANY:
+        raise Slow
+    return list(itertools.product(*map(range, sizes)))
 
 
-def _product_of_windows(c):
-    """One matrix product: a row for each output, a column for each tap and channel."""
-    rows = lax.concatenate(_windows(c, c.lhs, c.axes), c.lhs.ndim - 1)
-    width = rows.shape[-1]
-    product = _dot(c, rows.reshape(-1, width), c.rhs.reshape(width, -1), (((1,), (0,)), ((), ())))
-    return product.reshape(c.lhs.shape[0], *c.out, -1)
+def _sum_over_taps(c):
+    """One matrix product per tap."""
+    kernel = c.rhs.reshape(-1, *c.rhs.shape[-2:])
+    total: Any = 0
+    for w, x in zip(kernel, _windows(c, c.lhs, c.axes)):
+        total += _dot(c, x.reshape(-1, x.shape[-1]), w, (((1,), (0,)), ((), ())))
+    return total.reshape(c.lhs.shape[0], *c.out, -1)
+
+
+def _spread(c):
+    """Disjoint outputs of each input: one product with the whole kernel, then a change of order."""
+    outputs, spatial = c.rhs.shape[-1], len(c.out)
+    # The last tap makes the first output. Outputs that no tap makes are zero.
+    kernel = lax.rev(c.rhs, range(spatial))
+    kernel = take(kernel, range(spatial), [0] * spatial, [1] * spatial, c.lhs_dilation)
+    kernel = lax.transpose(kernel, (spatial, *range(spatial), spatial + 1))
+    channels = kernel.shape[0]
+    product = _dot(
+        c, c.lhs.reshape(-1, channels), kernel.reshape(channels, -1), (((1,), (0,)), ((), ()))
+    )
+    product = product.reshape(*c.lhs.shape[:-1], *c.lhs_dilation, outputs)
+    pairs = [axis for i in range(spatial) for axis in (1 + i, 1 + spatial + i)]
+    product = lax.transpose(product, (0, *pairs, product.ndim - 1))
+    space = [n * d for n, d in zip(c.lhs.shape[1:-1], c.lhs_dilation)]
+    starts = [taps - 1 - p for taps, p in zip(c.taps, c.low)]
+    product = product.reshape(c.lhs.shape[0], *space, outputs)
+    return take(product, c.axes, starts, [1] * spatial, c.out)
 
 
 def sums_products(kernel, strides):
-    """Say whether a kernel ``[*space, channels, outputs]`` makes too few outputs for XLA's kernel."""
-    return kernel[-1] <= 4 and kernel[-2] >= 16 and all(s == 1 for s in strides)
+    """Say whether a kernel ``[*space, channels, outputs]`` has too few outputs for XLA's kernel."""
+    several = 1 < math.prod(kernel[:-2]) <= _MANY
+    return several and kernel[-1] <= 4 and kernel[-2] >= 16 and all(s == 1 for s in strides)
 
 
 def _products_summed(c):
@@ -174,7 +215,13 @@ def _few_outputs(c):
     order = (spatial, *range(spatial), spatial + 1)
     a = lax.transpose(c.lhs, (spatial + 1, *c.axes, 0))
     b = lax.transpose(c.rhs, order)
-    products = _products(_meetings(c, a, b), lambda x, y: _dot(c, x, y, (((0,), (0,)), ((), ()))))
+    meetings = _meetings(c, a, b)
+    narrow = len(meetings) * min(a.shape[-1], b.shape[-1]) <= _NARROW
+    products = _products(
+        meetings,
+        lambda x, y: _dot(c, x, y, (((0,), (0,)), ((), ()))),
+        joined=narrow or _disjoint(c),
+    )
     return products.reshape(*c.out, a.shape[-1], b.shape[-1]).transpose(order)
 
 
@@ -184,7 +231,7 @@ def _meetings(c, a, b):
     The inputs that meet the kernel's positions move with the output; so do, seen from the input,
     the kernel's. Whichever is the cheaper to copy moves; the other stays as it is in memory.
     """
-    outputs = list(_all(c.out))
+    outputs = _all(c.out)
     starts = [[o * s - p for o, s, p in zip(o, c.strides, c.low)] for o in outputs]
     a_moves = all(d == 1 for d in c.lhs_dilation)
     b_moves = all(e == 1 for e in c.rhs_dilation)
@@ -206,12 +253,10 @@ def _meetings(c, a, b):
     return [meeting(o) for o in outputs]
 
 
-def _products(meetings, dot, separate=False):
-    """Return `dot` of each meeting's matrices, stacked."""
+def _products(meetings, dot, joined):
+    """Return `dot` of each meeting's matrices, stacked; by one product if `joined` and possible."""
     xs, ys = zip(*meetings)
-    narrow = len(meetings) * min(xs[0].shape[-1], ys[0].shape[-1]) <= _NARROW
-    if narrow and not separate:
-        # Many narrow products are slow: make one of them.
+    if joined:
         if all(y is ys[0] for y in ys):
             product = dot(_rows(*xs), _rows(ys[0]))
             return product.reshape(len(xs), -1, product.shape[-1])
@@ -282,6 +327,8 @@ def _phases(c):
             )
         ).astype(c.accumulate)
 
+    if math.prod(periods) > _MANY:
+        raise Slow
     whole = interleave_all(part, periods, c.axes)
     return take(whole, c.axes, [0] * len(c.out), [1] * len(c.out), c.out)
 
@@ -304,6 +351,8 @@ def _grouped(c, few):
 
 
 def _split(x, axis, number):
+    if number > _GROUPS:
+        raise Slow
     return lax.split(x, [x.shape[axis] // number] * number, axis)
 
 
@@ -335,7 +384,7 @@ def _few_outputs_by_channel(c):
         ones = lax.full((1, x.shape[0]), 1, c.accumulate)
         return _dot(c, ones, products, (((1,), (0,)), ((), ())))
 
-    sums = _products(_meetings(c, a, b), sum_of_products, separate=True)
+    sums = _products(_meetings(c, a, b), sum_of_products, joined=False)
     sums = sums.reshape(*c.out, c.groups, batch, -1)
     order = (spatial + 1, *range(spatial), spatial, spatial + 2)
     return lax.transpose(sums, order).reshape(batch, *c.out, -1)

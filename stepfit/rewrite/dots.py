@@ -1,9 +1,9 @@
 """The rule for matrix products: gradients of weights that are used at many positions.
 
 Such a gradient is a product over batch and positions. XLA's CPU compiler moves these to the end of
-both arrays, and computes whatever made the arrays once more, in strided order, while it copies them.
-As a plain product of two matrices, over their first dimension and with its inputs finished first, it
-needs no copy.
+both arrays, and while it copies them computes whatever made the arrays once more, in strided order.
+As a plain product of two matrices, over their first dimension and with its inputs finished first,
+it needs no copy.
 """
 
 import math
@@ -18,13 +18,7 @@ def _rule(equation):
     (over_a, over_b), (batch, _) = params["dimension_numbers"]
     first = tuple(range(len(over_a)))
     a, b = (x.aval.shape for x in equation.invars)
-    if (
-        batch
-        or len(first) < 2
-        or not (tuple(over_a) == tuple(over_b) == first)
-        or 0 in (*a, *b)
-        or params["out_sharding"] is not None
-    ):
+    if batch or len(first) < 2 or {tuple(over_a), tuple(over_b)} != {first} or 0 in (*a, *b):
         return None
     number = len(first)
 

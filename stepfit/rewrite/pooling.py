@@ -1,9 +1,9 @@
 """Rules for pooling and its gradients: one dimension after the other, by slices.
 
-XLA's CPU kernels for windows are naive loops over every window. The largest of a window is the largest
-of its rows' largest; so it is found along the last dimension first, then along the one before, each
-time by comparing a few slices of the whole array. The *winner*, the position of the first largest,
-is found by the same two steps, and the order in which ties are met stays that of the elements.
+XLA's CPU kernels for windows are naive loops over every window. The largest of a window is the
+largest of its rows' largest; so it is found along the last dimension first, then along the one
+before, each time by comparing a few slices of the whole array. The *winner*, the position of the
+first largest, is found by the same steps, and ties are met in the order of the elements.
 """
 
 import jax.numpy as jnp
@@ -84,19 +84,19 @@ def _reduce_rule(equation):
     return Change("pooling", reduce)
 
 
-def _winners(equation, x, *carried):
+def _winners(equation, x, carried=()):
     """Pool an array, and return for each dimension which element of each window won.
 
     Args:
         equation: the equation, with the parameters of the windows.
         x: the array.
-        *carried: arrays of the same shape of which the winners' elements are wanted.
+        carried: arrays of the same shape of which the winners' elements are wanted.
 
     Returns:
         ``(winners, carried)``: a list of int8 arrays, and the winners' elements of `carried`.
     """
     wins = {"ge": lax.ge, "le": lax.le}[equation.params["select_prim"].name]
-    winners = []
+    winners, carried = [], list(carried)
     for dimension in _dimensions(equation.params, x.shape):
         padded = any(equation.params["padding"][dimension[0]])
         # Outside of the array nothing wins: no comparison with NaN holds.
@@ -159,11 +159,15 @@ def _to_winner(cotangent, winner, dimension):
 
 
 def _gather_rule(equation):
-    """The derivative in one direction: the tangent of a window is its winner's."""
+    """The derivative in one direction: the tangent of a window is its winner's.
+
+    XLA's own may take the tangent of another of several equals in a padded array, one to which the
+    gradient gives nothing. This one is always the transpose of the gradient.
+    """
     operand = equation.invars[1]
     if not _fits(equation, operand) or not jnp.issubdtype(operand.aval.dtype, jnp.floating):
         return None
-    return Change("pooling derivative", lambda t, x: _winners(equation, x, t)[1][0])
+    return Change("pooling derivative", lambda t, x: _winners(equation, x, [t])[1][0])
 
 
 RULES = {

@@ -3,12 +3,12 @@
 Vocabulary
 ----------
 *Program*: what JAX makes of a traced function (a "jaxpr"): a list of equations. Some equations hold
-programs of their own: the body of a loop, the branches of a `cond`, a jitted or checkpointed call.
+programs of their own: the body of a loop, the branches of a `cond`, a jitted call.
 
-*Rule*: a function that looks at an equation and returns ``None`` (leave it), or a `Change`: a name to
-report and a function of the equation's inputs that computes the same outputs. The function is traced
-with the inputs' shapes, and its equations take the place of the old one; every other equation stays
-the object that it was, with its effects, its names and its place in the source.
+*Rule*: a function that looks at an equation and returns ``None`` (leave it), or a `Change`: a name
+to report and a function of the equation's inputs that computes the same outputs. The function is
+traced with the inputs' shapes, and its equations take the place of the old one; every other
+equation stays the object that it was, with its effects and its place in the source.
 
 The pass comes after differentiation. So it meets the gradients of everybody's layers as well as the
 layers, and need not be differentiable itself.
@@ -60,7 +60,7 @@ def rewrite(program, platform):
     >>> gradient = jax.grad(lambda w, x: jnp.convolve(x, w).sum())
     >>> step = jax.make_jaxpr(gradient)(jnp.ones(3), jnp.ones(8))
     >>> rewrite(step, platform="cpu")[1].rewritten
-    {'convolution': 1}
+    {'convolution': 2}
     """
     report = Report()
     if platform == "cpu":
@@ -86,17 +86,37 @@ def _same(a, b):
 
 def _replacements(equation, report):
     rule = _RULES.get(equation.primitive.name)
-    found = rule(equation) if rule else None
-    if isinstance(found, Slow):
-        report.left.append(found.what)
-    elif found:
-        report.rewritten[found.name] = report.rewritten.get(found.name, 0) + 1
-        return _traced(found.function, equation)
-    return [_with_inner_programs_rewritten(equation, report)]
+    change = rule(equation) if rule else None
+    if change is None:
+        return [_with_inner_programs_rewritten(equation, report)]
+    try:
+        if _sharded(equation):
+            raise Slow
+        new = _traced(change.function, equation)
+    except Slow:
+        if change.slow:
+            report.left.append(change.slow)
+        return [equation]
+    report.rewritten[change.name] = report.rewritten.get(change.name, 0) + 1
+    return new
+
+
+def _sharded(equation):
+    """Say whether types say how values are spread over devices: a rule's types would not fit."""
+    shardings = [getattr(x.aval, "sharding", None) for x in equation.invars]
+    shardings.append(equation.params.get("out_sharding"))
+    return any(part is not None for s in shardings for part in getattr(s, "spec", ()))
 
 
 def _with_inner_programs_rewritten(equation, report):
-    params = {key: _inner(value, report) for key, value in equation.params.items()}
+    inner = Report()
+    params = {key: _inner(value, inner) for key, value in equation.params.items()}
+    report.left += inner.left
+    if equation.params.get("check_vma"):  # types there say which values vary: see `_sharded`
+        report.left += [f"{name} in a shard_map with check_vma=True" for name in inner.rewritten]
+        return equation
+    for name, count in inner.rewritten.items():
+        report.rewritten[name] = report.rewritten.get(name, 0) + count
     if all(params[key] is value for key, value in equation.params.items()):
         return equation
     return equation.replace(params=params)

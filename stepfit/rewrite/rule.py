@@ -10,19 +10,14 @@ class Change:
 
     Args:
         name: what to report.
-        function: from the equation's inputs to its output.
+        function: from the equation's inputs to its output; may raise `Slow`.
+        slow: description of the equation for the report, if it is slower inside a loop.
     """
 
     name: str
     function: Callable
+    slow: str = ""
 
 
-@dataclasses.dataclass
-class Slow:
-    """An equation that is slow inside a loop, for which no rule has a better way.
-
-    Args:
-        what: description for the report.
-    """
-
-    what: str
+class Slow(Exception):
+    """No better way is known, and the operation is slow inside a loop."""

@@ -26,12 +26,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-from stepfit.core import jax_private
+from stepfit.core import jax_private, memory
 from stepfit.rewrite import rewrite
 from stepfit.training.buffers import Ring
 
 BUFFER_BYTES = 4 << 20  # of the inputs, and of the outputs, of one chunk
 MOST_STEPS = 512  # in one chunk
+_LONG_COMPILING = 0.2  # seconds; compiling that took longer has used memory worth giving back
 _DONATED_FROM = 4096  # bytes; below, a copy costs nothing, and values may be shared
 CONTROL = jax.ShapeDtypeStruct((3,), "uint32")  # seed, number of the first draw, steps
 _KEY = jax.ShapeDtypeStruct((2,), "uint32")
@@ -234,4 +235,8 @@ def _bytes(specs):
 
 def _timed(compile_):
     begin = time.perf_counter()
-    return compile_(), time.perf_counter() - begin
+    compiled = compile_()
+    seconds = time.perf_counter() - begin
+    if seconds > _LONG_COMPILING:
+        memory.give_back()
+    return compiled, seconds

@@ -9,7 +9,9 @@ class Row:
 
     `shapes` holds one shape, or a list of shapes for layers that take several inputs. `integers`
     is the upper bound of integer inputs. `train` says that the output in training differs from
-    inference and is deterministic. `random` says that training draws random numbers.
+    inference and is deterministic. `random` says that training draws random numbers. `spread` says
+    that several inputs are arguments of their own; `extra` holds further arguments of the call. A
+    setting may be a `Made`, for a layer to be made of the same library.
     """
 
     cls: str
@@ -18,15 +20,32 @@ class Row:
     integers: int | None = None
     train: bool = False
     random: bool = False
+    spread: bool = False
+    extra: dict = dataclasses.field(default_factory=dict)
 
     @property
     def id(self):
-        text = ",".join(f"{k}={v}" for k, v in self.kwargs.items())
+        text = ",".join(f"{k}={v}" for k, v in {**self.kwargs, **self.extra}.items())
         return f"{self.cls}({text})".replace(" ", "")
 
 
-def row(cls, shapes, integers=None, train=False, random=False, **kwargs):
-    return Row(cls, kwargs, shapes, integers, train, random)
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A layer to be made: the name of its class and its settings."""
+
+    cls: str
+    kwargs: dict
+
+    def __repr__(self):
+        return f"{self.cls}({','.join(f'{k}={v}' for k, v in self.kwargs.items())})"
+
+
+def made(cls, **kwargs):
+    return Made(cls, kwargs)
+
+
+def row(cls, shapes, integers=None, train=False, random=False, spread=False, extra=None, **kwargs):
+    return Row(cls, kwargs, shapes, integers, train, random, spread, extra or {})
 
 
 SEQ, IMG, VOL = (2, 7, 4), (2, 6, 5, 4), (1, 4, 5, 4, 2)
@@ -185,6 +204,88 @@ MERGING = [
     row("Dot", [(2, 3, 5), (2, 5)], axes=-1, normalize=True),
 ]
 
+# Recurrent layers always hold the state of a seed generator, as Keras's do: `seed` makes it equal.
+RECURRENT = [
+    row("SimpleRNN", SEQ, units=3, seed=1),
+    row("SimpleRNN", SEQ, units=3, seed=1, use_bias=False, activation="relu", return_state=True,
+        go_backwards=True),
+    row("LSTM", SEQ, units=3, seed=1),
+    row("LSTM", SEQ, units=3, seed=1, return_sequences=True, return_state=True),
+    row("LSTM", SEQ, units=3, seed=1, go_backwards=True, return_sequences=True, use_bias=False,
+        recurrent_activation="hard_sigmoid", activation=None),
+    row("LSTM", SEQ, units=2, seed=1, unroll=True, implementation=1, kernel_regularizer="l2",
+        recurrent_regularizer="l1", activity_regularizer="l2", unit_forget_bias=False),
+    row("GRU", SEQ, units=3, seed=1),
+    row("GRU", SEQ, units=3, seed=1, return_sequences=True, reset_after=False),
+    row("GRU", SEQ, units=3, seed=1, use_bias=False, return_state=True, go_backwards=True),
+    row("GRU", SEQ, units=3, seed=1, reset_after=False, use_bias=False, implementation=1),
+    row("RNN", SEQ, cell=made("GRUCell", units=3, seed=1), return_sequences=True),
+    row("RNN", SEQ, cell=made("StackedRNNCells", cells=[
+        made("LSTMCell", units=3, seed=1), made("LSTMCell", units=2, seed=2)]),
+        return_state=True),
+    row("RNN", SEQ, cell=[made("SimpleRNNCell", units=3, seed=1), made("LSTMCell", units=2,
+                                                                       seed=2)]),
+    row("Bidirectional", SEQ, layer=made("LSTM", units=3, seed=1)),
+    row("Bidirectional", SEQ, layer=made("GRU", units=3, seed=1, return_sequences=True),
+        merge_mode="ave"),
+    row("Bidirectional", SEQ, layer=made("LSTM", units=2, seed=1, return_sequences=True,
+                                         return_state=True), merge_mode=None),
+    row("Bidirectional", SEQ, layer=made("LSTM", units=3, seed=1), merge_mode="mul",
+        backward_layer=made("GRU", units=3, seed=2, go_backwards=True)),
+    row("Bidirectional", SEQ, layer=made("GRU", units=2, seed=1, return_state=True),
+        merge_mode="sum"),
+    row("TimeDistributed", SEQ, layer=made("Dense", units=3)),
+    row("TimeDistributed", IMG, layer=made("Conv1D", filters=3, kernel_size=2)),
+    row("TimeDistributed", (4, 3, 5), layer=made("BatchNormalization"), train=True),
+    row("ConvLSTM1D", (2, 3, 5, 2), filters=2, kernel_size=3, seed=1),
+    row("ConvLSTM2D", (1, 3, 5, 4, 2), filters=2, kernel_size=2, seed=1, padding="same",
+        return_sequences=True),
+    row("ConvLSTM2D", (1, 3, 2, 5, 4), filters=2, kernel_size=2, seed=1, strides=2,
+        data_format="channels_first", return_state=True, use_bias=False, go_backwards=True),
+    row("ConvLSTM3D", (1, 2, 3, 3, 2, 1), filters=2, kernel_size=2, seed=1, padding="same"),
+]  # fmt: skip
+
+Q, V, K = (2, 4, 6), (2, 5, 3), (2, 5, 7)
+
+ATTENTION = [
+    row("EinsumDense", (2, 4, 3), equation="abc,cd->abd", output_shape=(4, 5), bias_axes="d"),
+    row("EinsumDense", (2, 4, 3), equation="abc,cde->abde", output_shape=(4, 5, 2),
+        bias_axes="de", activation="tanh"),
+    row("EinsumDense", (2, 4, 3), equation="abc,bcd->ad", output_shape=5),
+    row("EinsumDense", (2, 4, 3), equation="abc,cde->aebd", output_shape=(2, 4, 5),
+        bias_axes="e"),
+    row("EinsumDense", (2, 4, 3), equation="...x,xy->...y", output_shape=5, bias_axes="y"),
+    row("EinsumDense", (2, 4, 3, 5), equation="ab...,bc->ac...", output_shape=3, bias_axes="c",
+        kernel_regularizer="l2"),
+    row("MultiHeadAttention", [Q, Q], spread=True, num_heads=2, key_dim=3),
+    row("MultiHeadAttention", [Q, V, K], spread=True, num_heads=2, key_dim=3, use_bias=False),
+    row("MultiHeadAttention", [Q, V], spread=True, num_heads=2, key_dim=3, value_dim=2,
+        extra={"return_attention_scores": True}),  # without, Keras on JAX refuses the sizes
+    row("MultiHeadAttention", [Q, V], spread=True, num_heads=2, key_dim=3, output_shape=5,
+        extra={"use_causal_mask": True}),
+    row("MultiHeadAttention", [Q, Q], spread=True, num_heads=2, key_dim=3, use_gate=True,
+        sliding_window=2, extra={"return_attention_scores": True, "use_causal_mask": True}),
+    row("MultiHeadAttention", [(2, 3, 4, 5), (2, 3, 2, 5)], spread=True, num_heads=2, key_dim=3,
+        attention_axes=2, output_shape=(2, 3)),
+    row("MultiHeadAttention", [(2, 3, 2, 5), (2, 2, 2, 5)], spread=True, num_heads=2, key_dim=3,
+        activity_regularizer="l2", kernel_regularizer="l1"),
+    row("GroupQueryAttention", [Q, (2, 5, 6)], spread=True, head_dim=3, num_query_heads=4,
+        num_key_value_heads=2),
+    row("GroupQueryAttention", [Q, Q, Q], spread=True, head_dim=3, num_query_heads=4,
+        num_key_value_heads=1, use_bias=False, use_gate=True, activity_regularizer="l2",
+        extra={"return_attention_scores": True, "use_causal_mask": True}),
+    row("GroupQueryAttention", [Q, Q], spread=True, head_dim=3, num_query_heads=2,
+        num_key_value_heads=2, sliding_window=2),
+    row("Attention", [Q, (2, 5, 6)]),
+    row("Attention", [Q, (2, 5, 3), (2, 5, 6)], use_scale=True,
+        extra={"return_attention_scores": True}),
+    row("Attention", [Q, Q], use_scale=True, score_mode="concat",
+        extra={"use_causal_mask": True}),
+    row("AdditiveAttention", [Q, (2, 5, 6)]),
+    row("AdditiveAttention", [Q, (2, 5, 6)], use_scale=False),
+]  # fmt: skip
+
 ROWS = [
     *CORE, *ACTIVATION, *RESHAPE, *CONV, *POOLING, *NORMALIZATION, *REGULARIZATION, *MERGING,
+    *RECURRENT, *ATTENTION,
 ]  # fmt: skip

@@ -67,6 +67,41 @@ ERRORS = [
      "BatchNormalization(axis): expected an int, found list of 2 elements."),
     (lambda: L.Dot(axes=0),
      "Dot(axes): expected an int or a pair of ints, other than the batch axis 0, found 0."),
+    (lambda: L.LSTM(0), "LSTMCell(units): expected a positive int, found 0."),
+    (lambda: L.GRU(2, dropout=1.5), "GRUCell(dropout): expected a number in [0, 1), found 1.5."),
+    (lambda: L.LSTM(2, use_cudnn="yes"),
+     "LSTM(use_cudnn): expected 'auto', True or False, found 'yes'."),
+    (lambda: L.RNN(3), "RNN(cell): expected a cell: a layer with `call(inputs, states)`, found 3."),
+    (lambda: L.RNN(L.Dense(2)),
+     "RNN(cell): expected a cell with the attribute `state_size`, an int or a list of ints, found "
+     "an object of type Dense; set self.state_size in its __init__."),
+    (lambda: L.StackedRNNCells([L.GRUCell(2), L.GRUCell]),
+     "StackedRNNCells(cells[1]): expected a cell: a layer with `call(inputs, states)`, found the "
+     "class GRUCell."),
+    (lambda: L.ConvLSTM2D(2, 3, strides=2, dilation_rate=2),
+     "ConvLSTM2D(strides): expected 1, with dilation_rate=(2, 2), found (2, 2)."),
+    (lambda: L.Bidirectional(3), "Bidirectional(layer): expected a layer, found 3."),
+    (lambda: L.Bidirectional(L.GRU(2), "mean"),
+     "Bidirectional(merge_mode): expected 'sum', 'mul', 'ave', 'concat' or None, found 'mean'."),
+    (lambda: L.Bidirectional(L.GRU(2), backward_layer=L.GRU(2)),
+     "Bidirectional(backward_layer): expected go_backwards=True, other than the layer's, found "
+     "go_backwards=False."),
+    (lambda: L.Bidirectional(
+        L.GRU(2, return_state=True), backward_layer=L.GRU(2, go_backwards=True)),
+     "Bidirectional(backward_layer): expected return_state=True, as the layer has, found "
+     "return_state=False."),
+    (lambda: L.EinsumDense("abc->ab", 3),
+     "EinsumDense(equation): expected 'ab,bc->ac', '...ab,bc->...ac' or 'ab...,bc->ac...', found "
+     "'abc->ab'."),
+    (lambda: L.MultiHeadAttention(0, 2),
+     "MultiHeadAttention(num_heads): expected a positive int, found 0."),
+    (lambda: L.MultiHeadAttention(2, 2, sliding_window=-1),
+     "MultiHeadAttention(sliding_window): expected a positive int, found -1."),
+    (lambda: L.GroupQueryAttention(2, 3, 2),
+     "GroupQueryAttention(num_query_heads): expected a multiple of num_key_value_heads=2, found "
+     "3."),
+    (lambda: L.Attention(score_mode="dott"),
+     "Attention(score_mode): expected the name of a score mode, found 'dott'; did you mean 'dot'?"),
     # Inputs.
     (lambda: again(L.Dense(3), np.ones((2, 32)), np.ones((2, 31))),
      "Dense 'dense' input axis -1: expected size 32 (as built), found size 31, shape (2, 31)."),
@@ -124,6 +159,55 @@ ERRORS = [
     (lambda: L.Concatenate()([SEQ, np.ones((2, 5, 3))]),
      "Concatenate 'concatenate' inputs: expected the same shape except on axis -1, found shapes "
      "(2, 4, 3), (2, 5, 3)."),
+    (lambda: L.LSTM(2)(IMG),
+     "LSTM 'lstm' input: expected 3 axes, found 4 axes, shape (2, 4, 4, 3)."),
+    (lambda: L.LSTM(2)(L.Input((4, None))),
+     "LSTMCell 'lstm/lstm_cell' input axis -1: expected a known number of features, found None; "
+     "give the Input its features."),
+    (lambda: L.LSTM(2)(SEQ, initial_state=[np.ones((2, 2))]),
+     "LSTM 'lstm' initial_state: expected 2 states, found 1."),
+    (lambda: L.GRU(2, stateful=True)(L.Input((4, 3))),
+     "GRU 'gru' stateful: expected a batch size that is known, found None; give the Input a "
+     "batch_size."),
+    (lambda: again(L.GRU(2, stateful=True), SEQ, SEQ[:1]),
+     "GRU 'gru' input: expected a batch of 2, whose states it keeps, found a batch of 1; make "
+     "every batch as large as the first, or use stateful=False."),
+    (lambda: L.Bidirectional(L.GRU(2)).reset_state(),
+     "Bidirectional 'bidirectional' reset_state(): expected a stateful layer, found "
+     "stateful=False."),
+    (lambda: L.TimeDistributed(L.Dense(2))(np.ones((2, 3))),
+     "TimeDistributed 'time_distributed' input: expected at least 3 axes, found shape (2, 3)."),
+    (lambda: L.TimeDistributed(L.Dense(2))(SEQ, mask=np.ones((2, 3))),
+     "TimeDistributed 'time_distributed' mask: expected shape (2, 4), found shape (2, 3)."),
+    (lambda: L.ConvLSTM2D(2, 3)(L.Input((4, None, 4, 3))),
+     "ConvLSTMCell 'conv_lstm2d/conv_lstm_cell' input: expected known sizes but for the batch, "
+     "found shape (None, None, 4, 3); give the Input its sizes."),
+    (lambda: L.EinsumDense("abc,cd->abd", (5, 2))(SEQ),
+     "EinsumDense 'einsum_dense' equation 'abc,cd->abd' axis 'b': expected size 5, as output_shape "
+     "says, found 4 in the input's shape (2, 4, 3)."),
+    (lambda: L.EinsumDense("abc,cd->abd", 2)(SEQ),
+     "EinsumDense 'einsum_dense' equation 'abc,cd->abd' output_shape: expected a size for each of "
+     "'bd', found (2,)."),
+    (lambda: L.EinsumDense("ab,bc->ac", 2)(SEQ),
+     "EinsumDense 'einsum_dense' equation 'ab,bc->ac' input: expected 2 axes, found shape "
+     "(2, 4, 3)."),
+    (lambda: L.EinsumDense("abc,cd->abd", (4, 2), bias_axes="c")(SEQ),
+     "EinsumDense 'einsum_dense' equation 'abc,cd->abd' bias_axes: expected letters of the output "
+     "'abd', found 'c'."),
+    (lambda: L.EinsumDense("abc,cde->abd", (4, 2))(SEQ),
+     "EinsumDense 'einsum_dense' equation 'abc,cde->abd' axis 'e' of the kernel: expected a known "
+     "size, found none; give it in output_shape or in the Input's shape."),
+    (lambda: L.EinsumDense("abc,cd->abe", (4, 2))(SEQ),
+     "EinsumDense 'einsum_dense' equation 'abc,cd->abe': expected each letter of the output in the "
+     "input or the kernel, found 'e'."),
+    (lambda: L.MultiHeadAttention(2, 2)(SEQ, SEQ, np.ones((2, 5, 3))),
+     "MultiHeadAttention 'multi_head_attention' key: expected the shape of value, (2, 4, 3), but "
+     "for the last axis, found (2, 5, 3)."),
+    (lambda: L.Attention()(SEQ),
+     "Attention 'attention' inputs: expected a list [query, value] or [query, value, key], found "
+     "float32[2,4,3]."),
+    (lambda: L.Attention()([SEQ, SEQ], mask=np.ones((2, 4))),
+     "Attention 'attention' mask: expected a list [query_mask, value_mask], found float32[2,4]."),
     (lambda: L.Dot(axes=1)([SEQ, np.ones((2, 5, 3))]),
      "Dot 'dot' inputs: expected the same size on axes 1 and 1, found shapes (2, 4, 3), "
      "(2, 5, 3)."),
@@ -133,7 +217,7 @@ ERRORS = [
 @pytest.mark.parametrize("call, text", ERRORS, ids=[t.split(":")[0] + f"-{i}" for i, (_, t) in
                                                     enumerate(ERRORS)])  # fmt: skip
 def test_error_texts(call, text):
-    with pytest.raises((ValueError, TypeError)) as caught:
+    with pytest.raises((ValueError, TypeError, AttributeError)) as caught:
         call()
     assert str(caught.value) == text
 

@@ -11,6 +11,8 @@ import pytest
 
 from stepfit import layers
 from stepfit.core import masks
+from tests.layers.table import made
+from tests.layers.test_parity import inner
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(2, 4, 3)).astype("float32"), RNG.normal(size=(2, 4, 3)).astype("float32")
@@ -30,6 +32,8 @@ def mask_of(y):
     mask = getattr(y, "_keras_mask", None)
     return None if mask is None else np.asarray(mask)
 
+
+ONES = {"kernel_initializer": "ones", "recurrent_initializer": "ones"}
 
 # Layer, constructor arguments, inputs with their masks (a list for merging layers).
 ROWS = [
@@ -59,6 +63,22 @@ ROWS = [
       for name in ("Add", "Multiply", "Maximum", "Minimum", "Concatenate")],
     ("Concatenate", {"axis": 1}, [(X, STEPS), (Y, OTHER)]),
     ("Dot", {"axes": 2}, [(X, STEPS), (Y, OTHER)]),
+    *[(name, {"units": 2, **ONES, **more}, (X, STEPS)) for name in ("SimpleRNN", "LSTM", "GRU")
+      for more in (
+          {}, {"return_sequences": True}, {"return_sequences": True, "go_backwards": True},
+          {"return_sequences": True, "zero_output_for_mask": True}, {"zero_output_for_mask": True},
+      )],
+    *[("Bidirectional", {"layer": made("GRU", units=2, return_sequences=True, **ONES),
+                         "merge_mode": mode}, (X, STEPS)) for mode in ("concat", "sum")],
+    ("Bidirectional", {"layer": made("LSTM", units=2, **ONES)}, (X, STEPS)),
+    ("RNN", {"cell": [made("GRUCell", units=2, **ONES), made("LSTMCell", units=2, **ONES)],
+             "return_sequences": True}, (X, STEPS)),
+    ("TimeDistributed", {"layer": made("Dense", units=2, kernel_initializer="ones")}, (X, STEPS)),
+    ("TimeDistributed", {"layer": made("SimpleRNN", units=2, **ONES)},
+     (np.stack([X, Y], 2), np.stack([STEPS, OTHER], 2))),
+    ("Attention", {}, [(X, STEPS), (Y, OTHER)]),
+    ("Attention", {}, [(X, None), (Y, OTHER), (X, STEPS)]),
+    ("AdditiveAttention", {"use_scale": False}, [(X, STEPS), (Y, None)]),
 ]  # fmt: skip
 
 
@@ -67,7 +87,7 @@ ROWS = [
 def test_values_and_masks_are_keras(name, kwargs, inputs):
     results = []
     for module in (layers, keras.layers):
-        layer = getattr(module, name)(**kwargs)
+        layer = getattr(module, name)(**{k: inner(v, module, {}) for k, v in kwargs.items()})
         if isinstance(inputs, list):
             x = [with_mask(module, *pair) for pair in inputs]
         else:

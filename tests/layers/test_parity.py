@@ -15,7 +15,7 @@ import pytest
 
 from stepfit import layers
 from stepfit.core import registry
-from tests.layers.table import ROWS
+from tests.layers.table import ROWS, Made
 
 BY_ID = {row.id: row for row in ROWS}
 each_row = pytest.mark.parametrize("row_id", list(BY_ID))
@@ -44,36 +44,52 @@ def make(row, module=layers, **more):
     cls = getattr(module, row.cls)
     names = inspect.signature(cls.__init__).parameters
     cheap = {n: "zeros" for n in names if n.endswith("_initializer")}
-    return cls(**{**cheap, **row.kwargs, **more})
+    given = {k: inner(v, module, more) for k, v in row.kwargs.items()}
+    return cls(**{**cheap, **given, **more})
+
+
+def inner(value, module, more):
+    """A setting: layers in it are made, of the same library and with the same dtype."""
+    if isinstance(value, list):
+        return [inner(v, module, more) for v in value]
+    return make(value, module, **more) if isinstance(value, Made) else value
+
+
+def arguments_of(row, x):
+    """The positional arguments of a call."""
+    return x if row.spread else [x]
 
 
 FAST_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
-def call(layer, trainable, frozen, x, **extra):
+def call(layer, trainable, frozen, args, **extra):
     """A call as a pure function: outputs, state, losses."""
     if isinstance(layer, layers.Layer):
         y, state, losses = layer.stateless_call(
-            trainable, frozen, x, return_losses=True, **extra
+            trainable, frozen, *args, return_losses=True, **extra
         )
         return y, state, list(losses)
     # Keras's own stateless_call leaves out the layer's activity regularizer.
     pairs = [*zip(layer.trainable_variables, trainable, strict=True),
              *zip(layer.non_trainable_variables, frozen, strict=True)]  # fmt: skip
     with keras.StatelessScope(pairs, collect_losses=True) as scope:
-        y = layer(x, **extra)
+        y = layer(*args, **extra)
         losses = layer.losses
     return y, [scope.get_current_value(v) for v in layer.non_trainable_variables], losses
 
 
-def step_of(layer, training, differentiable, traces):
+def step_of(layer, row, training, differentiable, traces):
     """Make the function that gives a layer's value, outputs, state, losses and gradients."""
 
     def forward(trainable, frozen, x):
         traces.append(1)
-        y, state, losses = call(layer, trainable, frozen, x, **training)
-        weights = jnp.cos(jnp.arange(y.size, dtype="float32")).reshape(y.shape)
-        return jnp.sum(weights * y) + sum(losses), (y, state, losses)
+        y, state, losses = call(layer, trainable, frozen, arguments_of(row, x), **training)
+        value = sum(losses)
+        for part in jax.tree.leaves(y):
+            weights = jnp.cos(jnp.arange(part.size, dtype="float32")).reshape(part.shape)
+            value += jnp.sum(weights * part)
+        return value, (y, state, losses)
 
     return jax.value_and_grad(forward, argnums=(0, 2) if differentiable else 0, has_aux=True)
 
@@ -90,8 +106,8 @@ def pair(row_id):
     theirs, ours = make(row, keras.layers), make(row)
     x = inputs_of(row)
     shapes = [s.shape for s in x] if isinstance(x, list) else x.shape
-    theirs.build(shapes)
-    ours.compute_output_shape(shapes_of(row))
+    theirs.build(*arguments_of(row, shapes))
+    ours.compute_output_shape(*arguments_of(row, shapes_of(row)))
     rng = np.random.default_rng(1)
     weights = [rng.uniform(0.2, 1.0, w.shape).astype("float32") for w in theirs.weights]
     theirs.set_weights(weights)
@@ -124,9 +140,9 @@ def run_chunk(number):
         for training in (False, True) if row.train else (False,):
             key = row.id, training
             traces[key] = []
-            flag = {"training": training} if takes else {}
-            steps = [step_of(ours, flag, differentiable, traces[key]),
-                     step_of(theirs, flag, differentiable, [])]  # fmt: skip
+            flag = {**({"training": training} if takes else {}), **row.extra}
+            steps = [step_of(ours, row, flag, differentiable, traces[key]),
+                     step_of(theirs, row, flag, differentiable, [])]  # fmt: skip
             jobs.append((key, steps))
             arguments.append([(*values_of(layer), x) for layer in (ours, theirs)])
 
@@ -158,8 +174,8 @@ def test_numbers_and_gradients_are_keras(row_id):
 @each_row
 def test_shapes_are_inferred_with_an_unknown_batch(row_id):
     theirs, ours, _ = pair(row_id)
-    shapes = shapes_of(BY_ID[row_id])
-    assert ours.compute_output_shape(shapes) == tuple(theirs.compute_output_shape(shapes))
+    shapes = arguments_of(BY_ID[row_id], shapes_of(BY_ID[row_id]))
+    assert ours.compute_output_shape(*shapes) == tuple(theirs.compute_output_shape(*shapes))
 
 
 def plain(layer):
@@ -174,7 +190,8 @@ def test_config_round_trip(row_id):
     config = plain(ours)
     again = type(ours).from_config(config)
     assert plain(again) == config and again.name == ours.name
-    assert again.compute_output_shape(shapes_of(row)) == ours.compute_output_shape(shapes_of(row))
+    shapes = arguments_of(row, shapes_of(row))
+    assert again.compute_output_shape(*shapes) == ours.compute_output_shape(*shapes)
     again.set_weights(ours.get_weights())
     assert [w.shape for w in again.weights] == [w.shape for w in ours.weights]
     assert plain(registry.deserialize(registry.serialize(ours))) == config
@@ -188,16 +205,17 @@ def test_config_round_trip(row_id):
 def test_dtype_policies(row_id, policy, compute, store):
     row = BY_ID[row_id]
     layer = make(row, dtype=policy)
-    layer.compute_output_shape(shapes_of(row))
+    layer.compute_output_shape(*arguments_of(row, shapes_of(row)))
     for variable in layer.weights:
         assert variable.dtype == store, variable.path
     values = [v.value for v in layer.trainable_variables]
     frozen = [v.value for v in layer.non_trainable_variables]
     training = {"training": True} if row.train or row.random else {}
     out, state = jax.eval_shape(
-        lambda t, n, x: layer.stateless_call(t, n, x, **training), values, frozen, inputs_of(row)
-    )
-    assert out.dtype == compute
+        lambda t, n, x: layer.stateless_call(t, n, *arguments_of(row, x), **training, **row.extra),
+        values, frozen, inputs_of(row),
+    )  # fmt: skip
+    assert {y.dtype.name for y in jax.tree.leaves(out)} == {compute}
     assert [s.dtype for s in state] == [v.dtype for v in frozen]
 
 
@@ -232,8 +250,8 @@ def test_random_layers(row_id):
     assert first.shape == x.shape
 
 
-SKIPPED = {"lora_rank", "lora_alpha", "quantization_config", "renorm", "renorm_clipping",
-           "renorm_momentum", "kwargs", "self", "name"}  # fmt: skip
+SKIPPED = {"gptq_unpacked_column_size", "lora_rank", "lora_alpha", "quantization_config",
+           "renorm", "renorm_clipping", "renorm_momentum", "kwargs", "self", "name"}  # fmt: skip
 
 
 @pytest.mark.parametrize("cls", sorted({row.cls for row in ROWS}))

@@ -215,6 +215,14 @@ def test_what_the_user_wrote_runs_at_each_call(make):
     assert model._cached_call.traces == 0
 
 
+@pytest.mark.parametrize("held", [[count], {"f": (count,)}, np.ones(3), [np.ones(3)]], ids=str)
+def test_what_a_layer_holds_may_be_called_or_change(held):
+    model = chain(layers.Dense(2))
+    model.layers[0].held = held
+    model(normal(2, 4))
+    assert model._cached_call.traces == 0
+
+
 def fails(call):
     with pytest.raises(Exception) as caught:
         call()

@@ -23,6 +23,8 @@ CLASSES = _rng.integers(0, 3, size=(N,)).astype("int32")
 ONE_HOT = np.eye(3, dtype="float32")[CLASSES]
 WEIGHTS = _rng.uniform(0.2, 2.0, size=(N,)).astype("float32")
 WEIGHTS2 = _rng.uniform(0.2, 2.0, size=(N,)).astype("float32")
+SEQUENCES = _rng.normal(size=(N, 5, 2)).astype("float32")
+TOKENS = np.sort(_rng.integers(0, 5, (N, 6)))[:, ::-1].clip(min=[1, *[0] * 5]).astype("int32")
 
 
 def mlp(k, units=1, activation=None, **options):
@@ -171,6 +173,23 @@ def nested(k):
     inner = k.Model(inner_x, k.layers.BatchNormalization(name="norm")(h), name="inner")
     tail = k.Sequential([k.layers.Dense(3, activation="tanh", name="tail_dense")], name="tail")
     return k.Model(x, k.layers.Dense(1, name="out")(tail(inner(x))))
+
+
+def sequences(k):
+    x = k.Input((5, 2))
+    h = k.layers.LSTM(3, return_sequences=True, kernel_regularizer="l2", name="lstm", seed=1)(x)
+    h = k.layers.Bidirectional(k.layers.GRU(2, name="gru", seed=1), name="both")(h)
+    return k.Model(x, k.layers.Dense(3, activation="softmax", name="out")(h))
+
+
+def tokens(k):
+    x = k.Input((6,), dtype="int32")
+    h = k.layers.Embedding(5, 4, mask_zero=True, name="table")(x)
+    h = h + k.layers.MultiHeadAttention(2, 3, name="heads")(h, h)
+    h = k.layers.LayerNormalization(name="norm")(h)
+    h = k.layers.TimeDistributed(k.layers.Dense(4, activation="relu", name="each"), name="time")(h)
+    h = k.layers.SimpleRNN(3, name="rnn", seed=1)(h)
+    return k.Model(x, k.layers.Dense(3, activation="softmax", name="out")(h))
 
 
 def sgd(k, **options):
@@ -388,6 +407,15 @@ ROWS = [
     Row("unfrozen_after_compile", frozen, {"loss": "mse"},
         after_compile=lambda model: setattr(model.layers[0], "trainable", True)),
     Row("shared", shared, {"loss": "mse"}),
+    # With a number of steps given, Keras is compiled: its loops over time are slow eagerly.
+    Row("sequences", sequences, lambda k: {"loss": "sparse_categorical_crossentropy",
+                                           "optimizer": k.optimizers.Adam(0.01),
+                                           "steps_per_execution": 1},
+        x=SEQUENCES, y=CLASSES),
+    Row("tokens", tokens, lambda k: {"loss": "sparse_categorical_crossentropy",
+                                     "metrics": ["accuracy"], "optimizer": k.optimizers.Adam(0.01),
+                                     "steps_per_execution": 1},
+        x=TOKENS, y=CLASSES),
     Row("nested", nested, {"loss": "mse", "metrics": ["mae"]}),
     Row("early_stopping", compile={"loss": "mse"}, fit=early),
     Row("rate_scheduler", compile={"loss": "mse"}, fit=lambda k: {
