@@ -1,9 +1,10 @@
-"""The table of ratios as a picture: one line per workload, one dot per framework, written as SVG."""
+"""The table of ratios as a picture: one line per workload, a dot per framework, written as SVG."""
 
 import math
 from xml.sax.saxutils import escape
 
 from benchmarks import bars
+from benchmarks.report import duration
 
 COLOURS = {
     "keras": "#d1495b", "keras best spe": "#edae49", "jax loop": "#2e86ab", "jax scan": "#6a4c93",
@@ -99,8 +100,6 @@ def _axis(place, low, high, height):
 
 
 def _line(y, title, ours, found, place, shaded):
-    from benchmarks.report import duration
-
     if shaded:
         yield (
             f"<rect x='12' y='{y - LINE / 2:.1f}' width='{WIDTH - 24}' height='{LINE}' "

@@ -40,18 +40,18 @@ class Contestant:
     repeats: int = 1
     spent: float = 0.0
     seconds: list[float] = dataclasses.field(default_factory=list)  # per unit, of each window
-    results: list[float] = dataclasses.field(default_factory=list)  # of each repetition ever done
+    results: list[float] = dataclasses.field(default_factory=list)  # of the first repetitions
 
     def window(self):
         """Run one window; return its seconds."""
-        gc.collect()
         time.sleep(0.01)  # lets worker threads of the one before come to rest
         run = getattr(self.loop, self.operation)
         start = time.perf_counter()
         results = run(self.repeats)
         seconds = time.perf_counter() - start
         self.spent += seconds
-        self.results += [float(np.abs(np.asarray(one, "float64")).mean()) for one in results]
+        for one in results[: max(0, _COMPARED - len(self.results))]:
+            self.results.append(float(np.abs(np.asarray(one, "float64")).mean()))
         return seconds
 
     def record(self, seconds):
@@ -69,7 +69,7 @@ class Contestant:
         return {
             "median_us": median, "min_us": min(self.seconds) * 1e6, "quartiles_us": [low, high],
             "windows": len(self.seconds), "repeats": self.repeats, "units": self.units,
-            "options": getattr(self.loop, "options", {}), "results": self.results[:_COMPARED],
+            "options": getattr(self.loop, "options", {}), "results": self.results,
         }  # fmt: skip
 
 
@@ -128,6 +128,7 @@ def run_row(row, names, settings, say=lambda text: None):
         for one in racing:
             say(f"compiling: {one.name}")
             prepare(one, settings)
+        gc.collect()  # what building has left is nobody's to clean up
         for turn in range(settings.windows):
             say(f"round {turn + 1} of {settings.windows}")
             for one in racing[turn % len(racing) :] + racing[: turn % len(racing)]:
@@ -152,7 +153,7 @@ def differences(racing, tolerance):
     reference = next((one for one in racing if one.name in frameworks.BY_HAND), racing[0])
     found = {}
     for one in racing:
-        n = min(len(one.results), len(reference.results), _COMPARED)
+        n = min(len(one.results), len(reference.results))
         mine, theirs = np.array(one.results[:n]), np.array(reference.results[:n])
         scale = np.maximum(np.abs(theirs), 0.1 * np.abs(theirs[0]))
         error = np.max(np.abs(mine - theirs) / scale / np.arange(1, n + 1))

@@ -57,13 +57,12 @@ def times(results):
             steps = row["contestants"][name]["options"].get("steps_per_execution")
             cells.append(f"{text} ({steps})" if name == "keras best spe" else text)
         lines.append(cells)
-        notes += [f"**{key}: LOSSES DIFFER: {who} is {how}.**" for who, how in row["differ"].items()]
+        for who, how in row["differ"].items():
+            notes.append(f"**{key}: LOSSES DIFFER: {who} is {how}.**")
     head = ["workload", "stepfit", *others]
     text = (
-        "Time per step (per call in the last three rows) with stepfit; the others' times as "
-        "multiples of it; in brackets the steps_per_execution that was best for Keras.\n\n"
-        if not results["accelerator"]
-        else "Time per step with stepfit; the others' times as multiples of it.\n\n"
+        "Time per step, or per call, with stepfit; the others' times as multiples of it; in "
+        "brackets the `steps_per_execution` that was best for Keras.\n\n"
     )
     return text + _table(head, lines) + "".join(f"\n\n{note}" for note in notes)
 

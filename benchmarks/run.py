@@ -37,8 +37,9 @@ def main(argv=None):
     """Run what was asked for; return 1 if somebody computed something else than the others."""
     args = arguments(argv)
     names = choose_frameworks(args)
-    rows = {(False, False): workloads.FULL, (False, True): workloads.TINY,
-            (True, False): workloads.GPU, (True, True): workloads.GPU_TINY}[args.gpu, args.tiny]  # fmt: skip
+    rows = workloads.TINY if args.tiny else workloads.FULL
+    if args.gpu:
+        rows = workloads.GPU_TINY if args.tiny else workloads.GPU
     wanted = choose_rows(args, [*rows, *(() if args.gpu or args.tiny else PROCESSES)])
     settings = harness.Settings(windows=args.windows)
     if args.quick:

@@ -33,8 +33,8 @@ class Workload:
     loss: ClassVar[str]
     optimizer: ClassVar[tuple[str, float]]
     precision: ClassVar[str] = "float32"  # "mixed_bfloat16": computes in bfloat16
-    # Relative difference of the first losses that rounding explains; it may grow in proportion to the
-    # number of epochs.
+    # Relative difference of the first losses that rounding explains; it may grow in proportion to
+    # the number of epochs.
     tolerance: ClassVar[float] = 5e-4
 
     @property

@@ -60,7 +60,8 @@ class Cnn(Workload):
             return jax.nn.relu(x + bias)
 
         def pool(x):
-            return lax.reduce_window(x, -jax.numpy.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+            size = (1, 2, 2, 1)
+            return lax.reduce_window(x, -jax.numpy.inf, lax.max, size, size, "VALID")
 
         k1, b1, k2, b2, k3, b3 = weights
         x = pool(conv(x, k1, b1))

@@ -280,8 +280,9 @@ def own_attention(keras):
 
         def build(self, query_shape, value_shape):
             width, inner = query_shape[-1], (self.num_heads, self.key_dim)
+            weight = self.add_weight
             self.projections = [
-                (self.add_weight((width, *inner), "glorot_uniform"), self.add_weight(inner, "zeros"))
+                (weight((width, *inner), "glorot_uniform"), weight(inner, "zeros"))
                 for _ in ("query", "key", "value")
             ]
             self.output_kernel = self.add_weight((*inner, width), "glorot_uniform")

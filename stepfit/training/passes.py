@@ -102,7 +102,7 @@ class Pass:
         result.wait()
         now = time.perf_counter()
         if waits or program.seconds_per_step is None:
-            # It began when it was dispatched, or when the chunk before it was done, if that is known.
+            # It began when it was dispatched, or when the chunk before it was seen to be done.
             begun = result.begun if self._done_at is None else max(result.begun, self._done_at)
             program.note_seconds((now - begun) / result.count)
         self._done_at = now if waits else None

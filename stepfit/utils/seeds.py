@@ -35,5 +35,5 @@ def set_random_seed(seed):
     seed = int(seed)
     python_random.seed(seed)
     np.random.seed(seed)
+    seed_generator.reset_global(seed)  # first: making it draws a seed
     seeding.set_seed(seed)
-    seed_generator.reset_global(seed)

@@ -17,7 +17,7 @@ def mistakes(model: keras.Model, state: keras.TrainState, v: keras.Variable) -> 
     model.fit(x, y, epochs="3")  # E: arg-type
     model.fit(x, y, verbose="silent")  # E: arg-type
     model.fit(x, y).histroy  # E: attr-defined
-    model.compile("adam", "mse", steps_per_execution="auto")  # E: arg-type
+    model.compile("adam", "mse", steps_per_execution="all")  # E: arg-type
     model.compile(optimiser="adam")  # E: call-arg
     model.evaluate(x, y, return_dict="yes")  # E: arg-type
     keras.GradientTape(persistant=True)  # E: call-arg

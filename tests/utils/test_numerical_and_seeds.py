@@ -1,6 +1,8 @@
 """to_categorical, normalize, packing and seeds."""
 
 import random
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -125,3 +127,19 @@ def test_set_random_seed_fixes_every_source():
     assert all(a != b for a, b in zip(first, other, strict=True))
     utils.set_random_seed(6)
     assert all(a != b for a, b in zip(first, draw(), strict=True))
+
+
+def test_the_first_seed_of_a_process_counts_like_any_other():
+    code = """
+import stepfit as keras
+found = []
+for _ in range(2):
+    keras.utils.set_random_seed(3)
+    found.append([float(keras.random.normal(()))])
+    layer = keras.layers.Dense(1)
+    layer.build((1, 1))
+    found[-1].append(float(layer.kernel.value[0, 0]))
+print(found[0] == found[1], found)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.startswith("True"), done.stdout + done.stderr
