@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint types test-all test-python clean
+.PHONY: demo test bench lint types test-all test-python clean
 
 $(VENV)/demo.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +21,14 @@ demo: $(VENV)/demo.stamp  ## train on real data and show the result
 
 test: $(VENV)/test.stamp lint types  ## everything that CI checks
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not slow'
+
+$(VENV)/bench.stamp: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -e '.[bench]'
+	touch $@
+
+bench: $(VENV)/bench.stamp  ## every workload for every framework; options: make bench ARGS=--quick
+	$(BIN)/python -m benchmarks.run $(ARGS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

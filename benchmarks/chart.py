@@ -10,9 +10,10 @@ COLOURS = {
     "keras": "#d1495b", "keras best spe": "#edae49", "jax loop": "#2e86ab", "jax scan": "#6a4c93",
     "flax nnx": "#4f9d69", "equinox": "#a1c181", "torch": "#8d6a4f",
 }  # fmt: skip
+STEPFIT = "#1d2430"
 LABELS = {"keras": "Keras, default", "keras best spe": "Keras, best steps_per_execution",
           "jax loop": "JAX by hand, loop", "jax scan": "JAX by hand, scan"}  # fmt: skip
-WIDTH, LEFT, RIGHT, LINE, TOP, BOTTOM = 920, 260, 96, 34, 112, 46
+WIDTH, LEFT, RIGHT, LINE, TOP, BOTTOM = 920, 260, 96, 34, 122, 34
 FONT = "font-family='system-ui,-apple-system,Segoe UI,Helvetica,Arial,sans-serif'"
 
 
@@ -33,14 +34,14 @@ def svg(results):
         _text(24, 34, "Time per step, as a multiple of stepfit's", 19, weight=600),
         _text(24, 56, "further right is slower; each line is measured in one run, in turns", 13,
               fill="#5b6470"),
-        *_legend(names),
+        *_legend(["stepfit", *names]),
+        _text(WIDTH - 20, TOP - 8, "stepfit", 12, fill="#5b6470", anchor="end", weight=600),
         *_axis(place, low, high, height),
     ]  # fmt: skip
     for line, (key, found) in enumerate(ratios.items()):
         y = TOP + LINE * line + LINE / 2
         ours = bars.microseconds(rows[key], "stepfit")
         drawn += _line(y, rows[key]["title"], ours, found, place, line % 2)
-    drawn.append(_text(place(1), height - 12, "stepfit = 1", 12, anchor="middle", weight=600))
     body = "\n".join(drawn)
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height}' "
@@ -75,9 +76,9 @@ def _legend(names):
     x = 24.0
     for name in names:
         label = LABELS.get(name, name)
-        yield _dot(x + 5, 82, COLOURS[name])
+        yield _dot(x + 5, 82, COLOURS.get(name, STEPFIT))
         yield _text(x + 15, 86, label, 12)
-        x += 32 + 6.1 * len(label)
+        x += 30 + 5.9 * len(label)
 
 
 def _axis(place, low, high, height):
@@ -112,6 +113,6 @@ def _line(y, title, ours, found, place, shaded):
         f"<line x1='{min(xs):.1f}' x2='{max(xs):.1f}' y1='{y:.1f}' y2='{y:.1f}' stroke='#aeb7c2' "
         "stroke-width='2'/>"
     )
-    yield _dot(place(1), y, "#1d2430", 6.5)
-    for name, ratio in found.items():
+    for name, ratio in reversed(found.items()):  # the first are drawn last, on top
         yield _dot(place(ratio), y, COLOURS[name])
+    yield _dot(place(1), y, STEPFIT, 6.5)

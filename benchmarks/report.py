@@ -5,7 +5,7 @@ from benchmarks import bars, frameworks, workloads
 
 def markdown(results):
     """Return all tables of the results, with what they were measured on."""
-    parts = [_about(results), times(results)]
+    parts = [_about(results), times(results) if results["rows"] else ""]
     if results["accelerator"]:
         parts.append(throughput(results))
     parts += [startup(results), memory(results), bar_table(results)]

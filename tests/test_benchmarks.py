@@ -188,4 +188,4 @@ def test_names_choose_rows():
 
 def test_the_picture_has_a_dot_for_every_time():
     rows = {"a": row_of(stepfit=2.0, keras=150.0, torch=100.0), "c": row_of(stepfit=9.0, torch=3.0)}
-    assert chart.svg(results_of(rows)).count("<circle") == 2 + 3 + 2  # legend and dots
+    assert chart.svg(results_of(rows)).count("<circle") == 3 + 3 + 2  # legend and dots

@@ -27,7 +27,7 @@ _PLACES = {
     "jax scan": ("jax_loops", "Scan", {}),
     "flax nnx": ("nnx_loop", "NnxLoop", {}),
     "equinox": ("equinox_loop", "EquinoxLoop", {}),
-    "torch": ("torch_loop", "TorchLoop", {}),
+    "torch": ("torch_loop", "BestTorchLoop", {}),
 }
 NAMES = tuple(_PLACES)
 BY_HAND = ("jax loop", "jax scan")

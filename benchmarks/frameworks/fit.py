@@ -2,11 +2,11 @@
 
 import functools
 import importlib
-import time
 
 import numpy as np
 
 from benchmarks.frameworks.batches import views
+from benchmarks.frameworks.best import Best
 
 CANDIDATES = (8, 32, 128)  # for Keras's best steps_per_execution
 
@@ -48,38 +48,12 @@ class Fit:
         return [np.asarray(self.model(self.first_batch[0])) for _ in range(times)]
 
 
-class BestFit:
-    """`Fit` with whichever `steps_per_execution` is the fastest, searched once."""
+class BestFit(Best):
+    """`Fit` with whichever `steps_per_execution` is the fastest."""
 
     def __init__(self, workload, library):
-        self.workload, self.library = workload, library
-        self.options, self.fit = {}, None
-
-    def _make(self, steps):
-        return Fit(self.workload, self.library, steps_per_execution=steps)
-
-    def _search(self, operation):
-        """Return the candidate with the shortest pass of three, taken in turns."""
-        candidates = [k for k in CANDIDATES if k <= self.workload.steps]
-        if len(candidates) == 1:
-            return candidates[0]
-        passes = {k: getattr(self._make(k), operation) for k in candidates}
-        seconds = {k: [] for k in candidates}
-        for turn in range(4):
-            for k, once in passes.items():
-                start = time.perf_counter()
-                once(1)
-                if turn:  # the first compiles
-                    seconds[k].append(time.perf_counter() - start)
-        return min(candidates, key=lambda k: min(seconds[k]))
-
-    def _do(self, operation, times):
-        if self.fit is None:  # what the search has trained is left behind
-            self.options = {"steps_per_execution": self._search(operation)}
-            self.fit = Fit(self.workload, self.library, **self.options)
-        return getattr(self.fit, operation)(times)
-
-    train = functools.partialmethod(_do, "train")
-    train_again = functools.partialmethod(_do, "train_again")
-    evaluate = functools.partialmethod(_do, "evaluate")
-    predict = functools.partialmethod(_do, "predict")
+        super().__init__(
+            lambda steps: Fit(workload, library, steps_per_execution=steps),
+            "steps_per_execution",
+            [steps for steps in CANDIDATES if steps <= workload.steps],
+        )

@@ -17,7 +17,7 @@ class Mlp(Workload):
     name = "b"
     title = "MLP 784-64-64-10"
     loss = "cross_entropy"
-    optimizer = ("adam", 1e-3)
+    optimizer = ("adam", 3e-4)
 
     def make_data(self, random):
         x = random.normal(size=(self.rows, self.features)).astype("float32")

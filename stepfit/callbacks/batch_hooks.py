@@ -10,49 +10,69 @@ class BatchHooks:
 
     Args:
         kind: "train", "test" or "predict".
-        begin, end: the callbacks that define ``on_{kind}_batch_begin`` and ``..._end``.
+        users: ``(callback, begins, ends)`` in the user's order: whether it defines
+            ``on_{kind}_batch_begin`` and ``on_{kind}_batch_end``.
+
+    Attributes:
+        any: whether there is anything to call.
+        strict: the first strict callback, or None.
     """
 
-    def __init__(self, kind, begin, end):
-        self._names = f"on_{kind}_batch_begin", f"on_{kind}_batch_end"
-        self._begin, self._end = begin, end
-        self._trains, self._predicts = kind == "train", kind == "predict"
-        self.any = bool(begin or end)
-        self.strict = any(not (c.fused_safe or c.lazy_batch_logs) for c in [*begin, *end])
+    def __init__(self, kind, users):
+        self._begin, self._end = f"on_{kind}_batch_begin", f"on_{kind}_batch_end"
+        self._users = [user for user in users if user[1] or user[2]]
+        self._kind = kind
+        self.any = bool(self._users)
+        strict = (c for c, *_ in self._users if not (c.fused_safe or c.lazy_batch_logs))
+        self.strict = next(strict, None)
+
+    def why_strict(self):
+        """Return why steps run one by one, or None where they need not."""
+        for callback, begins, _ in self._users:
+            if callback is self.strict:
+                hook = self._begin if begins else self._end
+                return f"{type(callback).__name__} defines {hook} and is not fused_safe"
+        return None
 
     def begin(self, first, count):
         """Call the hooks before the steps of a chunk."""
-        for callback in self._begin:
-            if not callback.fused_safe:
-                getattr(callback, self._names[0])(first, logs={})
+        for callback, begins, _ in self._users:
+            if begins and not callback.fused_safe:
+                getattr(callback, self._begin)(first, logs={})
 
     def end(self, result):
-        """Call the hooks after the steps of a chunk."""
+        """Call the hooks after the steps of a chunk; none for steps after a request to stop."""
         if not self.any:
             return
-        last = result.first + result.count - 1
-        logs = None  # of the last step, shared by those that read it
-        for callback in dict.fromkeys([*self._begin, *self._end]):
-            if callback.fused_safe:
-                self._each_step(callback, result)
-            elif callback in self._end:
-                if callback.lazy_batch_logs:
-                    getattr(callback, self._names[1])(last, logs=lambda: self._logs(result))
-                else:
-                    logs = self._logs(result) if logs is None else logs
-                    getattr(callback, self._names[1])(last, logs=logs)
+        safe = [user for user in self._users if user[0].fused_safe]
+        others = [user for user in self._users if not user[0].fused_safe]
+        last = result.count - 1
+        for index in range(last) if safe else ():
+            self._call(safe, result, index)
+            if self._stopped():  # for the others this was the last step
+                self._call(others, result, index)
+                return
+        self._call(self._users, result, last)
 
-    def _each_step(self, callback, result):
-        for index in range(result.count):
-            number = result.first + index
-            if self._trains and getattr(callback.model, "stop_training", False):
-                return  # it asked to stop, and knows nothing of the steps that ran meanwhile
-            if callback in self._begin:
-                getattr(callback, self._names[0])(number, logs={})
-            if callback in self._end:
-                getattr(callback, self._names[1])(number, logs=self._logs(result, index))
+    def _call(self, users, result, index):
+        """Call the hooks of some callbacks for one step of a chunk."""
+        number, shared = result.first + index, None
+        for callback, begins, ends in users:
+            if begins and callback.fused_safe:
+                getattr(callback, self._begin)(number, logs={})
+            if not ends:
+                continue
+            if callback.lazy_batch_logs:
+                getattr(callback, self._end)(number, logs=lambda: self._logs(result, index))
+            else:
+                shared = self._logs(result, index) if shared is None else shared
+                getattr(callback, self._end)(number, logs=shared)
 
-    def _logs(self, result, index=-1):
-        if self._predicts:
+    def _stopped(self):
+        model = self._users[0][0].model
+        return self._kind == "train" and getattr(model, "stop_training", False)
+
+    def _logs(self, result, index):
+        if self._kind == "predict":
             return {"outputs": result.outputs(index)}
         return result.logs(index)

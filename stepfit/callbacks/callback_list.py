@@ -87,8 +87,10 @@ class CallbackList(Callback):
         """
         names = f"on_{mode}_batch_begin", f"on_{mode}_batch_end"
         if any(getattr(type(self), name) is not getattr(CallbackList, name) for name in names):
-            return BatchHooks(mode, [self], [self])  # a list with hooks of its own
-        return BatchHooks(mode, *map(self.users, names))
+            return BatchHooks(mode, [(self, True, True)])  # a list with hooks of its own
+        return BatchHooks(
+            mode, [(c, *(_defines(c, name) for name in names)) for c in self.callbacks]
+        )
 
     def _begin(self, hook, logs):
         self._users = {}  # methods may have been replaced on the instances since the last run

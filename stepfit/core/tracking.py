@@ -12,6 +12,7 @@ import operator
 from typing import TYPE_CHECKING
 
 from stepfit.core import changes as counter
+from stepfit.core import scope as scopes
 from stepfit.core.variable import Variable
 
 _MISSING = object()
@@ -42,7 +43,8 @@ class Tracked:
         held = vars(self)  # what a property's setter changes is counted where it is stored
         if held.get(name, _MISSING) is not before and name not in self._unwatched_names:
             counter.note()
-            held["_changed_at"] = counter.count()
+            if not scopes.in_stateless_scope():  # what a step writes as it is traced changes nothing
+                held["_changed_at"] = counter.count()
 
     def _held(self):
         """Return the objects to look through: the values of the attributes, in order."""

@@ -4,6 +4,7 @@ On the CPU the device reads the very memory that the host fills: nothing is copi
 safe because a buffer is filled again only when the chunk that read it is done.
 """
 
+import collections
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 
 _ALIGNMENT = 64  # bytes; what the CPU backend asks of memory that it is to use in place
 _DEPTH = 3
-_KEPT_BYTES = 64 << 20  # rings up to this size stay for the next pass
+_KEPT_BYTES = 64 << 20  # so much stays for the next pass
 
 
 class Slot:
@@ -19,16 +20,19 @@ class Slot:
 
     Args:
         control, specs: what the program takes (see `Program`).
+        ring: the `Ring` it goes back to.
 
     Attributes:
         control: uint32 array (seed, number of the first draw, steps).
         buffers: list of arrays (capacity, *batch).
+        done: an array that is there when the chunk that lies here was read, or None.
     """
 
-    def __init__(self, control, specs):
+    def __init__(self, control, specs, ring):
         self.control = _aligned(control)
         self.buffers = [_aligned(s) for s in specs]
-        self._done: Any = None
+        self.done: Any = None
+        self._ring = ring
         self._shared: Any = None
         sent = jax.device_put((self.control, self.buffers))
         if all(map(_in_place, jax.tree.leaves(sent), (self.control, *self.buffers))):
@@ -40,19 +44,10 @@ class Slot:
             return self._shared
         return jax.device_put((self.control, self.buffers), may_alias=False)
 
-    def hold(self, done):
-        """Keep the memory as it is until `done`, an array, is there."""
-        self._done = done
-
-    def free(self):
-        """Say whether the memory may be filled."""
-        return self._done is None or self._done.is_ready()
-
-    def wait(self):
-        """Wait until the memory may be filled."""
-        if self._done is not None:
-            self._done.block_until_ready()
-        self._done = None
+    def give_back(self, done):
+        """Let others have the memory once `done` is there."""
+        self.done = done
+        self._ring.slots.append(self)
 
 
 class DeviceSlot:
@@ -66,15 +61,15 @@ class DeviceSlot:
         """Return the arrays as the device sees them."""
         return jax.device_put(self.control), self._leaves
 
-    def hold(self, done):
+    def give_back(self, done):
         """Keep nothing: the arrays belong to the device."""
-
-    def wait(self):
-        """Do not wait."""
 
 
 class Ring:
     """Slots of one form, used in turn.
+
+    A slot that was taken belongs to who took it until it is given back; one that never is, because
+    something went wrong, is forgotten.
 
     Args:
         control, specs: as for `Slot`.
@@ -82,23 +77,34 @@ class Ring:
 
     def __init__(self, control, specs):
         self._control, self._specs = control, specs
-        self._slots: list[Slot] = []
-        self.bytes = sum(int(np.prod(s.shape)) * np.dtype(s.dtype).itemsize for s in specs)
+        self.slots: collections.deque[Slot] = collections.deque()
+        self._bytes = sum(int(np.prod(s.shape)) * np.dtype(s.dtype).itemsize for s in specs)
 
     def take(self):
-        """Return a slot that may be filled; waits for the oldest where all are in use."""
-        if self._slots and (self._slots[0].free() or len(self._slots) >= _DEPTH):
-            slot = self._slots.pop(0)
-            slot.wait()
-        else:
-            slot = Slot(self._control, self._specs)
-        self._slots.append(slot)
+        """Return a slot to fill; waits for the oldest where all are in use."""
+        try:
+            slot = self.slots.popleft()  # one step, so that two threads never get the same
+        except IndexError:
+            return Slot(self._control, self._specs, self)
+        if not slot.done.is_ready() and len(self.slots) + 1 < _DEPTH:
+            self.slots.appendleft(slot)
+            return Slot(self._control, self._specs, self)
+        slot.done.block_until_ready()
         return slot
 
-    def trim(self):
-        """Give up memory that is too large to keep between passes."""
-        if self.bytes * len(self._slots) > _KEPT_BYTES:
-            self._slots = []
+    @property
+    def bytes(self):
+        """The memory that is kept."""
+        return self._bytes * len(self.slots)
+
+
+def trim(rings):
+    """Give up memory that is too large to keep between passes: the oldest rings' first."""
+    kept = 0
+    for ring in reversed(rings):
+        kept += ring.bytes
+        if kept > _KEPT_BYTES:
+            ring.slots.clear()
 
 
 def _aligned(spec):

@@ -53,7 +53,7 @@ class Compilation:
 
     _untracked_names = frozenset({
         "_compile_arguments", "_compiled_loss", "_compiled_metrics", "_optimizer_given", "_runners",
-        "history",
+        "history", "_finds",
     })  # fmt: skip
 
     def __getstate__(self):

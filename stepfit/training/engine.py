@@ -6,6 +6,7 @@ with it while it runs. Whatever is wrong with a step shows while it is traced, b
 touched; the training state is donated only to a function that has been compiled.
 """
 
+import threading
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from stepfit.core import compilation_cache, config, errors
 from stepfit.core.tracking import Watch
 from stepfit.core.variable import gather
 from stepfit.random.seed_generator import global_generator
+from stepfit.training.buffers import trim
 from stepfit.training.data import ArraySource
 from stepfit.training.feed import Chunk, device_budget, to_device
 from stepfit.training.logs import Result
@@ -26,6 +28,7 @@ from stepfit.training.step import Step
 TICK = 0.1  # seconds; how often progress, logs and requests to stop are looked at, about
 _SLOW_STEPS, _SLOW_TICK = 4, 0.5  # slow steps come by so many, while that takes no longer than this
 _MAX_DISCOVERIES = 8
+_dispatching = threading.RLock()  # from taking a model's values to giving it the new ones
 
 
 class Runner:
@@ -41,9 +44,12 @@ class Runner:
     def __init__(self, model, kind, eager=False, steps: Any = "auto"):
         self.model, self.kind, self.eager, self.steps = model, kind, eager, steps
         self.cell: Any = None  # these come with the first batch
+        self._cell_layout: Any = None
         self.step: Any = None
         self.seconds = {"data": 0.0, "all": 0.0}  # waited for data, and passed, in the last pass
         self.dispatched: dict[int, int] = {}  # steps per dispatch -> how often, in the last pass
+        self.one_by_one: str | None = None  # why steps ran one at a time in the last pass, if so
+        self.announced = False  # whether the user was told how steps run
         self._watch: Any = None
         self._programs: dict[Any, Program] = {}
         self._traced: dict[Any, Traced] = {}
@@ -67,8 +73,11 @@ class Runner:
         parts = {name: self.model._state_part(name) for name in PARTS[self.kind]}
         extras = [*self.model._hidden_variables(), *self._extras]
         schedules = tuple(getattr(o, "version", 0) for o in self.model._optimizers())
-        frozen = tuple(layer._trainable for layer in self.model._flatten_layers())
-        return Layout(self.kind, parts, extras, (schedules, frozen))
+        layers = self.model._flatten_layers()
+        frozen = tuple(layer._trainable for layer in layers)
+        held = [*layers, *self.model._optimizers(), *self.model._all_metrics()]
+        touched = tuple((id(item), item._changed_at) for item in held)
+        return Layout(self.kind, parts, extras, (schedules, frozen), touched)
 
     def settled(self):
         """Say whether the model is as it was when its step was last looked at."""
@@ -108,6 +117,7 @@ class Runner:
             self._extras += self.step.guests
             layout = self.layout()
             if layout.key == self.step.layout.key:
+                self.step.layout.touched = layout.touched  # tracing may have made things
                 self.step.closed = True
                 return traced
             self._bind(layout)
@@ -119,7 +129,8 @@ class Runner:
     def _bind(self, layout):
         """Have the step as a function of a layout; keep what there is if it is the same."""
         if self.step is not None and self.step.layout.key == layout.key:
-            return
+            if self.step.layout.touched == layout.touched:
+                return
         self._earlier_traces = self.traces
         self.step = Step(self.model, self.kind, layout)
         self._programs, self._traced = {}, {}
@@ -144,14 +155,14 @@ class Runner:
             )  # fmt: skip
         return self._programs[key]
 
-    def compile(self, program):
-        """Begin to compile a program in the background."""
-        program.compile([v.peek() for v in self.step.layout.variables])
+    def holds(self, program):
+        """Say whether a program is of the model as it was last looked at."""
+        return program is not None and program.layout is self.step.layout
 
     def warm_up(self, source):
         """Begin to compile what the first batch of a source of arrays will need."""
         if isinstance(source, ArraySource) and not self.eager and self.knows(source.form()):
-            self.compile(self.program(source.form(), resident=self.resident(source)))
+            self.program(source.form(), resident=self.resident(source)).compile()
 
     def resident(self, source):
         """Return the arrays of a source on the device, if they fit the budget; else ()."""
@@ -162,18 +173,13 @@ class Runner:
             source.on_device = to_device(jax.tree.leaves(source.data))
         return source.on_device
 
-    def most_steps(self, program, one_by_one):
-        """Return how many steps the next chunk may have.
-
-        Args:
-            program: the program that runs it.
-            one_by_one: whether a callback needs the model between steps.
-        """
+    def most_steps(self, program):
+        """Return how many steps the next chunk of a program may have."""
         if not program.fused:
             return 1
         if self.steps != "auto":
             return min(self.steps, program.capacity)
-        if one_by_one or program.seconds_per_step is None:
+        if self.one_by_one or program.seconds_per_step is None:
             return 1
         steps = int(TICK / program.seconds_per_step)
         if steps < _SLOW_STEPS:
@@ -185,23 +191,26 @@ class Runner:
     def run(self, chunk):
         """Run the steps of a chunk, in one dispatch; returns their `Result`, perhaps in advance."""
         program, slot = chunk.program, chunk.slot
-        values = self._cell(program.donated).values
-        execute = program.executable(values)
+        execute = program.executable()
         slot.control[:2] = global_generator().reserve(chunk.count)
         slot.control[2] = chunk.count
-        logs, done, carried = execute(
-            *program.parts(values), slot.on_device(), list(chunk.resident)
-        )
-        if program.calls_back:
+        with _dispatching:
+            values = self._cell(program.layout, program.donated).values
+            logs, done, carried = execute(
+                *program.parts(values), slot.on_device(), list(chunk.resident)
+            )
+            if not program.calls_back:
+                _replace(values, program.carried, carried)
+        if program.calls_back:  # the old values stay until it is through
             jax.block_until_ready(done)
-        for index, value in zip(program.carried, carried, strict=True):
-            values[index] = value
-        slot.hold(done)
+            _replace(values, program.carried, carried)
+        slot.give_back(done)
         self.dispatched[chunk.count] = self.dispatched.get(chunk.count, 0) + 1
         return Result(program, chunk, logs, done)
 
     def run_batch(self, batch):
         """Run one step on one batch; returns its logs or outputs as they lie on the device."""
+        self.begin("a single batch")
         if self.eager:
             return self._run_eagerly(batch)
         program = self.program(batch)
@@ -209,37 +218,52 @@ class Runner:
         for buffer, leaf in zip(slot.buffers, jax.tree.leaves(batch), strict=True):
             buffer[0] = leaf
         result = self.run(Chunk(program, slot, 0, 1))
-        return result.logs() if self.kind != "predict" else result.outputs(0)
+        if self.kind != "predict":
+            return result.logs()
+        return jax.tree.map(np.copy, result.outputs(0))  # not a view of the whole chunk's
 
     def _run_eagerly(self, batch):
         self._bind(self.layout())
-        cell = self._cell(range(len(self.step.layout.variables)))
+        layout = self.step.layout
         key = global_generator().reserve()
         batch = jax.tree.map(_as_array, batch)
-        result, cell.values = self.step(list(cell.values), key, batch)
+        with _dispatching:
+            cell = self._cell(layout, range(len(layout.variables)))
+            result, cell.values = self.step(list(cell.values), key, batch)
         for variable, value in self.step.guest_values:
             variable.assign(value)
         return result
 
-    def _cell(self, donated):
-        """Return the cell, with no value among those to be donated that somebody else holds."""
-        if self.cell is None or self.cell.left:
-            self.cell = gather(self.step.layout.variables)
+    def _cell(self, layout, donated):
+        """Return the cell of a layout, with no value to be donated that somebody else holds."""
+        if self.cell is None or self.cell.left or self._cell_layout is not layout:
+            self.cell, self._cell_layout = gather(layout.variables), layout
         elif self.cell.escaped:
             for index in self.cell.escaped.intersection(donated):
                 self.cell.values[index] = jnp.array(self.cell.values[index])
                 self.cell.escaped.discard(index)
         return self.cell
 
-    def begin(self):
-        """Begin a pass over some data."""
+    def begin(self, one_by_one=None):
+        """Begin a pass over some data.
+
+        Args:
+            one_by_one: why steps are to run one at a time, if so.
+        """
         self.seconds, self.dispatched = {"data": 0.0, "all": 0.0}, {}
+        self.one_by_one = one_by_one if self.steps == "auto" else None
+        if self.steps == 1:
+            self.one_by_one = "steps_per_execution=1"
 
     def finish(self, seconds):
         """Note how long a pass took, and give up large buffers."""
         self.seconds["all"] = seconds
-        for program in self._programs.values():
-            program.ring.trim()
+        trim([program.ring for program in self._programs.values()])
+
+
+def _replace(values, places, new):
+    for place, value in zip(places, new, strict=True):
+        values[place] = value
 
 
 def _as_array(x):

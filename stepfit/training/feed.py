@@ -56,7 +56,7 @@ class ArrayFeed:
         self._resident = runner.resident(source)
         self._programs = {}
 
-    def next(self, limit, seconds):
+    def next(self, limit, seconds=None):
         """Return the next chunk, of at most ``limit(program)`` steps, or None at the end."""
         source, first = self._source, self._step
         if first >= source.num_batches:
@@ -79,10 +79,12 @@ class ArrayFeed:
         return self._source.batch_specs(self._source.run_of(self._epoch, self._step)[0])
 
     def _program(self, rows):
-        if rows not in self._programs:
+        program = self._programs.get(rows)
+        if not self._runner.holds(program):
             batch = self._source.batch_specs(rows)
-            self._programs[rows] = self._runner.program(batch, resident=self._resident)
-        return self._programs[rows]
+            program = self._runner.program(batch, resident=self._resident)
+            self._programs[rows] = program
+        return program
 
     def ahead(self):
         """Do what the next epoch needs first, while the device is busy with this one."""
@@ -91,7 +93,7 @@ class ArrayFeed:
     def rest(self):
         """Prepare what comes after the first chunk: the program of a smaller last batch."""
         for rows in self._source.sizes_of(self._epoch):
-            self._runner.compile(self._program(rows))
+            self._program(rows).compile()
 
 
 class BatchFeed:
@@ -106,6 +108,7 @@ class BatchFeed:
         self._batches, self._runner = batches, runner
         self._step = 0
         self._held = None  # a batch that was read and not used
+        self._failure: Exception | None = None  # raised where the next batch was to be
         self._programs = {}
 
     def next(self, limit, seconds):
@@ -123,9 +126,9 @@ class BatchFeed:
             program = self._runner.program(batch, capacity=1)
             return Chunk(program, DeviceSlot(CONTROL, leaves), first, 1)
         form = _quick_form(batch)
-        if form not in self._programs:
-            self._programs[form] = self._runner.program(batch)
-        program = self._programs[form]
+        program = self._programs.get(form)
+        if not self._runner.holds(program):
+            program = self._programs[form] = self._runner.program(batch)
         slot, most, count = program.ring.take(), limit(program), 0
         while True:
             for buffer, leaf in zip(slot.buffers, jax.tree.leaves(batch), strict=True):
@@ -133,7 +136,11 @@ class BatchFeed:
             count += 1
             if count >= most or time.perf_counter() - begin > seconds:
                 break
-            batch = self._read()
+            try:
+                batch = self._read()
+            except Exception as e:  # first come the batches that were read before
+                self._failure = e
+                break
             if batch is None:
                 break
             if _quick_form(batch) != form:
@@ -143,6 +150,8 @@ class BatchFeed:
         return Chunk(program, slot, first, count)
 
     def _read(self):
+        if self._failure is not None:
+            raise self._failure
         batch, self._held = self._held, None
         return next(self._batches, None) if batch is None else batch
 

@@ -50,7 +50,7 @@ class Pass:
             The last `Result`, or None without any batch.
         """
         begin = time.perf_counter()
-        self._runner.begin()
+        self._runner.begin(self._hooks.why_strict())
         if self._runner.eager:
             self._run_eagerly(ready)
         else:
@@ -68,29 +68,29 @@ class Pass:
         under_way: collections.deque = collections.deque()
         most = 0 if hooks.strict else _IN_FLIGHT
 
-        def limit(program):
-            return runner.most_steps(program, hooks.strict)
-
         result: Any = None
+        news = False  # whether the first steps of a new program have run
         while not self._stopped():
             begin = time.perf_counter()
-            chunk = feed.next(limit, TICK)
+            chunk = feed.next(runner.most_steps, TICK)
             if chunk is None:
                 break
             if result is None or result.is_ready():  # the device waited, since it was done
                 busy_until = begin if result is None else max(begin, result.due)
                 runner.seconds["data"] += max(0.0, time.perf_counter() - busy_until)
+            chunk.program.executable()  # may take long; Ctrl-C is heard
             self._interrupts.check()
             hooks.begin(chunk.first, chunk.count)
             known = chunk.program.seconds_per_step is not None
             result = self._interrupts.shield(runner.run, chunk)
             under_way.append((chunk.program, result))
-            if not known:
+            while under_way and (len(under_way) > most or not known):
+                self._settle(*under_way.popleft())
+            if known and news:
                 feed.rest()
                 if self._meanwhile is not None:
                     self._meanwhile()
-            while under_way and (len(under_way) > most or not known):
-                self._settle(*under_way.popleft())
+            news = not known
         if self._more:
             feed.ahead()
         while under_way:
@@ -101,10 +101,11 @@ class Pass:
         waits = not result.is_ready()
         result.wait()
         now = time.perf_counter()
-        if waits or program.seconds_per_step is None:
-            # It began when it was dispatched, or when the chunk before it was seen to be done.
-            begun = result.begun if self._done_at is None else max(result.begun, self._done_at)
-            program.note_seconds((now - begun) / result.count)
+        # It began when it was dispatched, or when the chunk before it was seen to be done.
+        begun = result.begun if self._done_at is None else max(result.begun, self._done_at)
+        seconds, known = (now - begun) / result.count, program.seconds_per_step
+        if waits or known is None or seconds < known:  # else it was done before we looked
+            program.note_seconds(seconds)
         self._done_at = now if waits else None
         self._tell(result)
 

@@ -66,7 +66,7 @@ class Traced:
     def __init__(self, step, values, structure, specs):
         begin = time.perf_counter()
         traced = jax.jit(step).trace(values, _KEY, structure.unflatten(specs))
-        self.original = traced.jaxpr
+        self.original, self.layout = traced.jaxpr, step.layout
         logs, new_values = traced.out_info
         self.log_specs, self.log_structure = jax.tree.flatten(logs)
         self.value_specs = new_values
@@ -98,6 +98,7 @@ class Program:
         least: what the capacity must reach at least.
 
     Attributes:
+        layout: the `Layout` of the values.
         fused: whether a chunk runs as one loop on the device.
         why: the reason, in words.
         capacity: most batches of a chunk.
@@ -105,7 +106,8 @@ class Program:
     """
 
     def __init__(self, traced, specs, capacity=None, resident=(), donate=True, least=1):
-        self.specs, self.resident, self.donate = specs, resident, donate
+        self.specs, self.resident, self.layout = specs, resident, traced.layout
+        self._value_specs = traced.value_specs
         self.log_structure, self.log_specs = traced.log_structure, traced.log_specs
         sizes = {i: _bytes([traced.value_specs[i]]) for i in traced.carried}
         self.donated = [i for i, size in sizes.items() if donate and size >= _DONATED_FROM]
@@ -133,16 +135,12 @@ class Program:
 
     # -- compiling -------------------------------------------------------------------------------
 
-    def compile(self, values):
-        """Begin to compile, in the background; `values` may be specs.
-
-        Args:
-            values: those of the layout.
-        """
+    def compile(self):
+        """Begin to compile, in the background."""
         if self._compiled is not None or self._future is not None:
             return
         arguments = (
-            *([spec(v) for v in part] for part in self.parts(values)),
+            *([spec(v) for v in part] for part in self.parts(self._value_specs)),
             self._slot_specs(self.capacity), list(self.resident),
         )  # fmt: skip
         lowered = jax.jit(self._chunk, donate_argnums=0).lower(*arguments)
@@ -153,10 +151,10 @@ class Program:
         kept = self.carried[len(self.donated) :]
         return [[values[i] for i in part] for part in (self.donated, kept, self.fixed)]
 
-    def executable(self, values):
+    def executable(self):
         """Return the compiled function; waits for it."""
         if self._compiled is None:
-            self.compile(values)
+            self.compile()
             self._compiled, self.compile_seconds = self._future.result()
             self._future = None
         return self._compiled
@@ -187,7 +185,7 @@ class Program:
             batch = [jax.lax.dynamic_index_in_dim(b, index, keepdims=False) for b in buffers]
             if resident:
                 batch = [leaf.at[batch[0]].get(mode="clip") for leaf in resident]
-            key = jnp.stack([control[0], control[1] + index.astype("uint32")])
+            key = jnp.stack([control[0], control[1] + index])
             given = dict(zip(places, [*carried, *fixed], strict=True))
             values = [given[place] for place in sorted(places)]
             results = run(*values, key, *batch)
@@ -195,7 +193,7 @@ class Program:
             return logs, [new[i] for i in self.carried]
 
         if not self.fused:
-            logs, carried = step(jnp.int32(0), [*donated, *kept])
+            logs, carried = step(jnp.uint32(0), [*donated, *kept])
             return [log[None] for log in logs], _work(control), carried
 
         def body(index, state):
@@ -208,8 +206,8 @@ class Program:
             return carried, stacked
 
         stacked = [jnp.zeros((self.capacity, *s.shape), s.dtype) for s in self.log_specs]
-        count = control[2].astype("int32")
-        carried, stacked = jax.lax.fori_loop(0, count, body, ([*donated, *kept], stacked))
+        start = [*donated, *kept], stacked  # numbers without a sign need no look at the sign
+        carried, stacked = jax.lax.fori_loop(jnp.uint32(0), control[2], body, start)
         return stacked, _work(control), carried
 
 

@@ -55,7 +55,8 @@ class StepReport:
         eager: whether steps are not compiled.
         traces: how often the step was traced.
         programs: a `ProgramReport` for each form of batch.
-        steps, dispatches: in the last pass over data.
+        one_by_one: why steps ran one at a time in the last pass over data, or None.
+        steps, dispatches: in the last pass (one epoch, or one call on a batch).
         data_share: share of that pass in which the device waited for data, or None.
     """
 
@@ -63,6 +64,7 @@ class StepReport:
     eager: bool
     traces: int
     programs: tuple[ProgramReport, ...]
+    one_by_one: str | None
     steps: int
     dispatches: int
     data_share: float | None
@@ -71,14 +73,16 @@ class StepReport:
         """Return the most important of it in one line."""
         text = f"{self.kind}_step: "
         if self.eager:
-            return text + "not compiled (run_eagerly)"
+            return text + "step by step, not compiled (run_eagerly)"
         if not self.programs:
             return text + "traced, not run yet"
-        text += _mode(self.programs[0])
+        first = self.programs[0]
+        text += f"step by step ({self.one_by_one})" if self.one_by_one else _mode(first)
         if self.dispatches:
-            text += f"; {self.steps} steps in {self.dispatches} dispatches"
+            text += f"; last pass: {_count(self.steps, 'step')}"
+            text += f" in {_count(self.dispatches, 'dispatch', 'es')}"
         if self.data_share is not None:
-            text += f"; {self.data_share:.0%} of the time spent waiting for data"
+            text += f", {self.data_share:.0%} of the time spent waiting for data"
         return text
 
     def __str__(self):
@@ -111,7 +115,7 @@ def report_of(runner):
     whole = runner.seconds["all"]
     return StepReport(
         kind=runner.kind, eager=runner.eager, traces=runner.traces,
-        programs=tuple(map(_program_report, runner.programs)),
+        programs=tuple(map(_program_report, runner.programs)), one_by_one=runner.one_by_one,
         steps=sum(length * times for length, times in runner.dispatched.items()),
         dispatches=sum(runner.dispatched.values()),
         data_share=runner.seconds["data"] / whole if whole else None,
@@ -132,6 +136,10 @@ def _mode(program):
     if program.fused:
         return f"fused, up to {program.most_steps} steps per dispatch"
     return f"step by step ({program.why})"
+
+
+def _count(number, what, plural="s"):
+    return f"{number} {what}{'' if number == 1 else plural}"
 
 
 def _duration(seconds):

@@ -32,10 +32,12 @@ class Layout:
             global random state, trackers left out of an overridden `metrics`, and the like.
         versions: what else compiled steps depend on: it changes when an optimizer is given another
             schedule.
+        touched: when each layer, optimizer and metric was last changed by hand, which a compiled
+            step does not see either.
     """
 
-    def __init__(self, kind, parts, extras, versions=()):
-        self.kind, self.parts = kind, parts
+    def __init__(self, kind, parts, extras, versions=(), touched=()):
+        self.kind, self.parts, self.touched = kind, parts, touched
         listed: set[int] = set()
         self.place: dict[int, tuple[str, int]] = {}  # of a Variable: its part, its index there
         for name, variables in parts.items():

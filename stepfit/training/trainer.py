@@ -256,7 +256,8 @@ class Trainer(Compilation):
                     results = self._evaluate(validation, hooks, interrupts)
                     logs.update({f"val_{k}": v for k, v in results.items()})
                 hooks.on_epoch_end(epoch, logs)
-                if hooks.params.get("verbose") == 2 and epoch == initial_epoch:
+                if hooks.params.get("verbose") == 2 and not self._runner("train").announced:
+                    self._runner("train").announced = True
                     print_msg(self.execution_report()["train"].line())
                 if self.stop_training:
                     break

@@ -90,7 +90,7 @@ def test_batch_hooks_are_called_only_if_defined(callback, needs, strict):
     many = CallbackList([Callback(), callback])
     hooks = many.of_batches("train")
     assert hooks.any is needs
-    assert hooks.strict is strict
+    assert (hooks.strict is callback) is strict
 
 
 def test_logs_are_not_read_without_a_reader():

@@ -215,7 +215,12 @@ def test_what_the_user_wrote_runs_at_each_call(make):
     assert model._cached_call.traces == 0
 
 
-@pytest.mark.parametrize("held", [[count], {"f": (count,)}, np.ones(3), [np.ones(3)]], ids=str)
+HELD = {
+    "list": [count], "dict": {"f": (count,)}, "array": np.ones(3), "list of arrays": [np.ones(3)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD)
 def test_what_a_layer_holds_may_be_called_or_change(held):
     model = chain(layers.Dense(2))
     model.layers[0].held = held

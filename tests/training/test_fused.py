@@ -357,7 +357,7 @@ def test_steps_that_are_slow_inside_a_loop_run_one_by_one(monkeypatch):
     report = slow[2].execution_report()["train"]
     assert report.steps == report.dispatches == 18
     assert report.line().startswith(
-        "train_step: step by step (slow inside a loop here: a convolution of some kind); 18 steps"
+        "train_step: step by step (slow inside a loop here: a convolution of some kind); last pass:"
     )
     monkeypatch.undo()
     for a, b in zip(slow[0], trained("mlp")[0], strict=True):
@@ -371,8 +371,10 @@ def test_the_length_of_a_chunk_follows_the_time_of_a_step():
     expected = {1e-9: made.capacity, engine.TICK / 20: 20, engine.TICK / 2: 4, 0.2: 2, 3.0: 1}
     for seconds, steps in expected.items():
         made.seconds_per_step = seconds
-        assert runner.most_steps(made, one_by_one=False) == steps
-        assert runner.most_steps(made, one_by_one=True) == 1
+        runner.begin()
+        assert runner.most_steps(made) == steps
+        runner.begin("a callback needs the model")
+        assert runner.most_steps(made) == 1
 
 
 def test_report_says_how_steps_ran(capsys):
@@ -380,14 +382,14 @@ def test_report_says_how_steps_ran(capsys):
     report = model.execution_report()
     assert list(report) == ["train"]
     text = str(report)
-    assert text.startswith("train_step: fused, up to 512 steps per dispatch; 18 steps in ")
+    assert text.startswith("train_step: fused, up to 512 steps per dispatch; last pass: 18 steps in ")
     assert "\n  batch (4, 6) float32, (4, 1) float32: fused" in text and " per step\n" in text
     model.fit(X, Y, epochs=2, verbose=2)
     printed = capsys.readouterr().out
     assert printed.count("train_step: fused, up to 512 steps per dispatch") == 1
     model.compile(optimizer="sgd", loss="mse", run_eagerly=True)
     model.evaluate(X, Y, verbose=0)
-    assert str(model.execution_report()) == "test_step: not compiled (run_eagerly)"
+    assert str(model.execution_report()) == "test_step: step by step, not compiled (run_eagerly)"
     assert str(mlp().execution_report()) == "no step was run yet"
 
 
