@@ -11,9 +11,9 @@ COLOURS = {
     "flax nnx": "#4f9d69", "equinox": "#a1c181", "torch": "#8d6a4f",
 }  # fmt: skip
 STEPFIT = "#1d2430"
-LABELS = {"keras": "Keras, default", "keras best spe": "Keras, best steps_per_execution",
+LABELS = {"keras": "Keras, default", "keras best spe": "Keras, best setting",
           "jax loop": "JAX by hand, loop", "jax scan": "JAX by hand, scan"}  # fmt: skip
-WIDTH, LEFT, RIGHT, LINE, TOP, BOTTOM = 920, 260, 96, 34, 122, 34
+WIDTH, LEFT, RIGHT, LINE, TOP, BOTTOM = 960, 300, 96, 34, 122, 34
 FONT = "font-family='system-ui,-apple-system,Segoe UI,Helvetica,Arial,sans-serif'"
 
 
@@ -32,7 +32,7 @@ def svg(results):
 
     drawn = [
         _text(24, 34, "Time per step, as a multiple of stepfit's", 19, weight=600),
-        _text(24, 56, "further right is slower; each line is measured in one run, in turns", 13,
+        _text(24, 56, "further right is slower; all of one line take turns in one run", 13,
               fill="#5b6470"),
         *_legend(["stepfit", *names]),
         _text(WIDTH - 20, TOP - 8, "stepfit", 12, fill="#5b6470", anchor="end", weight=600),
@@ -78,7 +78,7 @@ def _legend(names):
         label = LABELS.get(name, name)
         yield _dot(x + 5, 82, COLOURS.get(name, STEPFIT))
         yield _text(x + 15, 86, label, 12)
-        x += 30 + 5.9 * len(label)
+        x += 34 + 6.1 * len(label)
 
 
 def _axis(place, low, high, height):

@@ -40,7 +40,7 @@ def find(name, workload, operation):
     module, name_of_class, arguments = _PLACES[name]
     module = importlib.import_module(f"benchmarks.frameworks.{module}")
     made = getattr(module, name_of_class)
-    if not hasattr(made, operation):
+    if getattr(made, operation, None) is None:
         return None
     if name == "keras best spe" and workload.steps < min(module.CANDIDATES):
         return None

@@ -46,6 +46,8 @@ class TorchLoop:
 class BestTorchLoop(Best):
     """On small models one thread is often the faster."""
 
+    evaluate = predict = None  # TorchLoop only trains, and calls
+
     def __init__(self, workload):
         threads = sorted({1, _ALL}) if workload.name != "d" else [_ALL]  # d takes minutes
         super().__init__(lambda n: TorchLoop(workload, n), "threads", threads)

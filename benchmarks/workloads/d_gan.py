@@ -33,7 +33,7 @@ class Gan(Workload):
     filters: int = 128
 
     name = "d"
-    title = "GAN of the tf.keras guide"
+    title = "GAN, own train_step"
     tolerance = 2e-5  # losses hardly move in so few steps
 
     def make_data(self, random):

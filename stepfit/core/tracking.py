@@ -43,7 +43,7 @@ class Tracked:
         held = vars(self)  # what a property's setter changes is counted where it is stored
         if held.get(name, _MISSING) is not before and name not in self._unwatched_names:
             counter.note()
-            if not scopes.in_stateless_scope():  # what a step writes as it is traced changes nothing
+            if not scopes.in_stateless_scope():  # what a traced step writes changes nothing
                 held["_changed_at"] = counter.count()
 
     def _held(self):

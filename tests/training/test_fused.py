@@ -357,7 +357,7 @@ def test_steps_that_are_slow_inside_a_loop_run_one_by_one(monkeypatch):
     report = slow[2].execution_report()["train"]
     assert report.steps == report.dispatches == 18
     assert report.line().startswith(
-        "train_step: step by step (slow inside a loop here: a convolution of some kind); last pass:"
+        "train_step: step by step (slow inside a loop here: a convolution of some kind); last pass"
     )
     monkeypatch.undo()
     for a, b in zip(slow[0], trained("mlp")[0], strict=True):
