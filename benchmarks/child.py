@@ -19,6 +19,8 @@ def first_step(contestant, workload):
 
 def memory(contestant, workload):
     train(contestant, workloads.TINY["a"].workload, epochs=1)
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # the peak so far is no longer the peak
     before = resident("VmRSS")
     slow = workload.name == "d"
     train(contestant, workload, epochs=1 if slow else 2)

@@ -382,7 +382,8 @@ def test_report_says_how_steps_ran(capsys):
     report = model.execution_report()
     assert list(report) == ["train"]
     text = str(report)
-    assert text.startswith("train_step: fused, up to 512 steps per dispatch; last pass: 18 steps in ")
+    begin = "train_step: fused, up to 512 steps per dispatch; last pass: 18 steps in "
+    assert text.startswith(begin)
     assert "\n  batch (4, 6) float32, (4, 1) float32: fused" in text and " per step\n" in text
     model.fit(X, Y, epochs=2, verbose=2)
     printed = capsys.readouterr().out
