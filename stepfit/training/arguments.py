@@ -5,7 +5,7 @@ import contextlib
 import jax
 import numpy as np
 
-from stepfit.core import errors
+from stepfit.core import config, errors
 from stepfit.training.data import make_source
 
 
@@ -35,33 +35,14 @@ def validation_epochs(frequency):
 
 
 def one_batch(x, y, sample_weight):
+    plain = type(x) is np.ndarray and x.dtype.name == config.floatx() and x.ndim and len(x)
+    if plain and y is None and sample_weight is None:
+        return x  # nothing to check or to convert
     size = None
     for leaf in jax.tree.leaves(x):
         size = np.shape(leaf)[0] if np.ndim(leaf) else 1
         break
     return make_source(x, y, sample_weight, batch_size=max(size or 1, 1)).peek()
-
-
-def chunks(batches, size):
-    """Group batches of equal shapes, `size` at a time; what is left runs one by one."""
-    if size == 1:
-        for batch in batches:
-            yield [batch]
-        return
-    chunk: list = []
-    for batch in batches:
-        if chunk and _shapes(batch) != _shapes(chunk[0]):
-            yield from ([b] for b in chunk)
-            chunk = []
-        chunk.append(batch)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    yield from ([b] for b in chunk)
-
-
-def _shapes(batch):
-    return [np.shape(x) for x in jax.tree.leaves(batch)]
 
 
 @contextlib.contextmanager
