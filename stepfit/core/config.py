@@ -111,7 +111,8 @@ def set_device_data_budget(budget):
     """
     if budget is not None:
         number = isinstance(budget, (int, float)) and not isinstance(budget, bool)
-        if not number or budget < 0 or (isinstance(budget, float) and budget > 1):
+        few = isinstance(budget, int) and 0 < budget < 1024  # 1 is rather meant as a share
+        if not number or few or budget < 0 or (isinstance(budget, float) and budget > 1):
             raise errors.bad_value(
                 "set_device_data_budget(budget)",
                 "bytes (an int), a share (a float from 0 to 1), or None", errors.describe(budget),

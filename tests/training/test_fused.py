@@ -465,7 +465,7 @@ def test_large_weights_are_donated_and_held_arrays_survive():
 
 
 BUDGETS = [
-    (-1, "-1"), (1.5, "1.5"), ("all", "'all'"), (True, "True"),
+    (-1, "-1"), (1, "1"), (1.5, "1.5"), ("all", "'all'"), (True, "True"),
 ]  # fmt: skip
 
 

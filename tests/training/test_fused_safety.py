@@ -1,6 +1,8 @@
 """What must not happen while steps are fused: wrong batches, wrong weights, lost ones."""
 
 import dataclasses
+import os
+import signal
 import threading
 
 import jax.numpy as jnp
@@ -107,6 +109,30 @@ def test_threads_get_their_own_answers_and_keep_the_weights():
         thread.join()
     assert wrong == []
     np.testing.assert_array_equal(model.layers[0].kernel.numpy(), kernel)
+
+
+def test_two_ctrl_c_during_a_nested_step_lose_nothing():
+    model, inner = dense(), dense()
+    model.fit(X, X[:, :1], verbose=0)
+    inner.fit(X, X[:, :1], verbose=0)
+    run = inner._runner("train").run
+
+    def pressed_twice(chunk):  # between the dispatch and the new values' place is the worst moment
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        return run(chunk)
+
+    class Nested(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            updates.append(int(inner.optimizer.iterations.value))
+            inner._runner("train").run = pressed_twice
+            inner.train_on_batch(X, X[:, :1])
+
+    updates: list = []
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, X[:, :1], verbose=0, callbacks=[Nested()])
+    assert int(inner.optimizer.iterations.value) == updates[0] + 1  # the step was not torn
+    assert all(np.isfinite(w).all() for m in (model, inner) for w in m.get_weights())
 
 
 CHANGES = {
