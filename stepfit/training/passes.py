@@ -38,6 +38,7 @@ class Pass:
         self._more, self._meanwhile = more, meanwhile
         self._hooks = callbacks.of_batches(runner.kind)
         self._done_at: float | None = None  # when the last chunk was done, if it was seen
+        self._ended = False
         self.last = None  # the result that is newest among those settled
 
     def run(self, ready):
@@ -113,7 +114,9 @@ class Pass:
         self.last = result
         if self._collect is not None:
             self._collect(result)
-        self._hooks.end(result)
+        if not self._ended:  # by a hook that heard of an earlier chunk
+            self._hooks.end(result)
+            self._ended = self._stopped()
 
     def _run_eagerly(self, ready):
         for number, batch in enumerate(self._source.epoch(self._epoch)):
