@@ -56,7 +56,8 @@ def test_sample_and_class_weights(load):
 def test_own_evaluation_step(load):
     results = load("own_evaluation_step").main(["--epochs", "6"])
     assert results["TapeStyle"] == pytest.approx(results["Stateless"], rel=1e-5)
-    assert results["TapeStyle"]["loss"] < results["Functional"]["loss"]
+    # The loss is convex: that of a mean is at most the mean of the losses.
+    assert results["TapeStyle"]["loss"] < results["one by one"]["loss"]
 
 
 def drawn_like_digits(samples):

@@ -412,9 +412,9 @@ ROWS = [
                                            "optimizer": k.optimizers.Adam(0.01),
                                            "steps_per_execution": 1},
         x=SEQUENCES, y=CLASSES),
-    Row("tokens", tokens, lambda k: {"loss": "sparse_categorical_crossentropy",
-                                     "metrics": ["accuracy"], "optimizer": k.optimizers.Adam(0.01),
-                                     "steps_per_execution": 1},
+    # SGD: the gradient of the keys' bias is rounding alone, and Adam would make steps of it.
+    Row("tokens", tokens, {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"],
+                           "steps_per_execution": 1},
         x=TOKENS, y=CLASSES),
     Row("nested", nested, {"loss": "mse", "metrics": ["mae"]}),
     Row("early_stopping", compile={"loss": "mse"}, fit=early),
