@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from stepfit.core import errors, registry
 from stepfit.core.op import op
+from stepfit.ops import nonlinear
 from stepfit.ops.nonlinear import (
     celu,
     elu,
@@ -101,7 +102,7 @@ def gelu(x, approximate=False):
 
     Source: Hendrycks and Gimpel, 2016, https://arxiv.org/abs/1606.08415.
     """
-    return jax.nn.gelu(jnp.asarray(tensor(x)), approximate=approximate)
+    return nonlinear.gelu(x, approximate=approximate)
 
 
 @op

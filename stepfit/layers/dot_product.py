@@ -29,8 +29,8 @@ def attend(query, key, value, mask=None, scale=1.0, drop=None, zero_masked=False
     query, key, value = (x.swapaxes(-3, -2) for x in (query, key, value))
     grouped = (*key.shape[:-2], -1, query.shape[-1])  # the heads of a group, one after another
     exact = jnp.promote_types(query.dtype, jnp.float32)
-    logits = scale * jnp.einsum(
-        "...td,...sd->...ts", query.reshape(grouped), key, preferred_element_type=exact
+    logits = jnp.einsum(
+        "...td,...sd->...ts", (query * scale).reshape(grouped), key, preferred_element_type=exact
     )
     logits = logits.reshape(*key.shape[:-3], heads, targets, key.shape[-2])
     if mask is not None:

@@ -146,9 +146,9 @@ def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None):
     mean = jnp.mean(wide, axes, keepdims=True)
     variance = jnp.var(wide, axes, keepdims=True)
     factor = jax.lax.rsqrt(variance + (config.epsilon() if epsilon is None else epsilon))
+    result = (wide - mean) * factor
     if gamma is not None:
-        factor = factor * _along(gamma, x, axes).astype(wide.dtype)
-    result = wide * factor - mean * factor
+        result = result * _along(gamma, x, axes).astype(wide.dtype)
     if beta is not None:
         result = result + _along(beta, x, axes).astype(wide.dtype)
     return result.astype(x.dtype)
