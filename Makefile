@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test bench lint types test-all test-python clean
+.PHONY: demo test faults bench lint types test-all test-python clean
 
 $(VENV)/demo.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +21,9 @@ demo: $(VENV)/demo.stamp  ## train on real data and show the result
 
 test: $(VENV)/test.stamp lint types  ## everything that CI checks
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not slow'
+
+faults: $(VENV)/test.stamp  ## kill, interrupt and damage trainings, dozens of times; prints a table
+	$(BIN)/python -m tests.faults.run $(ARGS)
 
 $(VENV)/bench.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

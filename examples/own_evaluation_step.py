@@ -1,8 +1,8 @@
 """An own evaluation step, in both styles: test-time augmentation.
 
 The model is trained on digits that were moved by up to one pixel. The plain model is evaluated on
-the test images in all five places, one by one. An own `test_step` looks at all five views of an image
-and averages the predictions. Both styles of it do the same work and give the same numbers.
+the test images in all five places, one by one. An own `test_step` looks at all five views of an
+image and averages the predictions. Both styles of it do the same work and give the same numbers.
 """
 
 import argparse

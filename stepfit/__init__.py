@@ -10,8 +10,8 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "activations", "callbacks", "config", "constraints", "datasets", "dtype_policies",
-    "initializers", "layers", "losses", "metrics", "models", "ops", "optimizers", "random",
-    "regularizers", "saving", "utils",
+    "errors", "initializers", "layers", "losses", "metrics", "models", "ops", "optimizers",
+    "random", "regularizers", "saving", "utils",
 )  # fmt: skip
 
 _NAMES = {
@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` lo
     from stepfit import constraints as constraints
     from stepfit import datasets as datasets
     from stepfit import dtype_policies as dtype_policies
+    from stepfit import errors as errors
     from stepfit import initializers as initializers
     from stepfit import layers as layers
     from stepfit import losses as losses

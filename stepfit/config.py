@@ -7,10 +7,12 @@ from stepfit.core.config import (
     epsilon,
     floatx,
     image_data_format,
+    read_ahead,
     set_device_data_budget,
     set_epsilon,
     set_floatx,
     set_image_data_format,
+    set_read_ahead,
 )
 from stepfit.core.dtypes import dtype_policy, set_dtype_policy
 from stepfit.utils.console import (
@@ -22,6 +24,7 @@ from stepfit.utils.console import (
 __all__ = [
     "backend", "compilation_cache", "device_data_budget", "disable_interactive_logging",
     "dtype_policy", "enable_interactive_logging", "epsilon", "floatx", "image_data_format",
-    "is_interactive_logging_enabled", "set_compilation_cache", "set_device_data_budget",
-    "set_dtype_policy", "set_epsilon", "set_floatx", "set_image_data_format",
+    "is_interactive_logging_enabled", "read_ahead", "set_compilation_cache",
+    "set_device_data_budget", "set_dtype_policy", "set_epsilon", "set_floatx",
+    "set_image_data_format", "set_read_ahead",
 ]  # fmt: skip

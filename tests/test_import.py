@@ -76,7 +76,8 @@ MAY_KNOW = {  # room -> the other rooms it may import
     "losses": LEAF | {"ops"} | LOW,
     "metrics": LEAF | {"ops", "losses", "utils"} | LOW,
     "optimizers": LEAF | {"ops"} | LOW,
-    "callbacks": {"utils"} | LOW,
+    "checkpoint": {"random", "utils"} | LOW,
+    "callbacks": {"checkpoint", "utils"} | LOW,
     "rewrite": {"core"},
     "training": {"rewrite", "callbacks", "optimizers", "metrics", "losses", "ops", "utils"}
     | LEAF
@@ -88,6 +89,7 @@ MAY_KNOW = {  # room -> the other rooms it may import
     "saving": LOW,
     "config": {"core", "utils"},
     "dtype_policies": {"core"},
+    "errors": {"core"},
 }
 
 

@@ -1,5 +1,9 @@
 """The batch hooks of several callbacks: who hears of which step, and when."""
 
+from stepfit.callbacks.callback import Callback
+
+_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+
 
 class BatchHooks:
     """The batch hooks of a list of callbacks, for one kind of step.
@@ -7,6 +11,8 @@ class BatchHooks:
     *Strict* callbacks may look at the model: they are called between dispatches, for the last step
     of each. Those marked `fused_safe` hear of every step, with its logs, once its chunk is done.
     Those with `lazy_batch_logs` hear of the last step of each chunk and fetch logs if they like.
+    *Choosy* ones define `needs_model_after`: a chunk ends where they need the model, and they hear
+    of no other step (unless they are `fused_safe` or lazy as well).
 
     Args:
         kind: "train", "test" or "predict".
@@ -23,8 +29,11 @@ class BatchHooks:
         self._users = [user for user in users if user[1] or user[2]]
         self._kind = kind
         self.any = bool(self._users)
-        strict = (c for c, *_ in self._users if not (c.fused_safe or c.lazy_batch_logs))
-        self.strict = next(strict, None)
+        self._choosy = [c for c, *_ in users if kind == "train" and _chooses(c)]
+        seldom = {id(c) for c in self._choosy if not _adds_hooks(c)}
+        eager = [c for c, *_ in self._users if not (c.fused_safe or c.lazy_batch_logs)]
+        self._seldom = {id(c) for c in eager if id(c) in seldom}
+        self.strict = next((c for c in eager if id(c) not in seldom), None)
 
     def why_strict(self):
         """Return why steps run one by one, or None where they need not."""
@@ -34,25 +43,57 @@ class BatchHooks:
                 return f"{type(callback).__name__} defines {hook} and is not fused_safe"
         return None
 
+    def when(self, callback):
+        """Return when a callback is called, in words."""
+        if callback.fused_safe and any(callback is user[0] for user in self._users):
+            return "for every step, with its logs; steps stay fused"
+        if callback.lazy_batch_logs and any(callback is user[0] for user in self._users):
+            return "once for each dispatch; steps stay fused"
+        if id(callback) in self._seldom or any(callback is c for c in self._choosy):
+            return "after the steps that it asks for; steps stay fused"
+        if any(callback is user[0] for user in self._users):
+            return "after every step, with the model: steps run one at a time"
+        return "between epochs"
+
+    def next_look(self, batch):
+        """Return ``(step, callbacks)``: the first step from `batch` on after which some need the
+        model, and which; ``(None, ())`` where none does.
+
+        Args:
+            batch: number of the next step.
+        """
+        answers = [(c.needs_model_after(batch), c) for c in self._choosy]
+        steps = [max(step, batch) for step, _ in answers if step is not None]
+        if not steps:
+            return None, ()
+        return min(steps), [c for step, c in answers if step is not None and step <= min(steps)]
+
     def begin(self, first, count):
         """Call the hooks before the steps of a chunk."""
         for callback, begins, _ in self._users:
-            if begins and not callback.fused_safe:
+            if begins and not callback.fused_safe and id(callback) not in self._seldom:
                 getattr(callback, self._begin)(first, logs={})
 
-    def end(self, result):
-        """Call the hooks after the steps of a chunk; none for steps after a request to stop."""
+    def end(self, result, looking=()):
+        """Call the hooks after the steps of a chunk; none for steps after a request to stop.
+
+        Args:
+            result: of the chunk.
+            looking: the choosy callbacks that need the model after its last step.
+        """
         if not self.any:
             return
         safe = [user for user in self._users if user[0].fused_safe]
+        absent = self._seldom - set(map(id, looking))
         others = [user for user in self._users if not user[0].fused_safe]
+        others = [user for user in others if id(user[0]) not in self._seldom]
         last = result.count - 1
         for index in range(last) if safe else ():
             self._call(safe, result, index)
             if self._stopped():  # for the others this was the last step
                 self._call(others, result, index)
                 return
-        self._call(self._users, result, last)
+        self._call([user for user in self._users if id(user[0]) not in absent], result, last)
 
     def _call(self, users, result, index):
         """Call the hooks of some callbacks for one step of a chunk."""
@@ -76,3 +117,19 @@ class BatchHooks:
         if self._kind == "predict":
             return {"outputs": result.outputs(index)}
         return result.logs(index)
+
+
+def _chooses(callback):
+    """Say whether a callback names the steps after which it needs the model."""
+    own = type(callback).needs_model_after is not Callback.needs_model_after
+    return own or "needs_model_after" in vars(callback)
+
+
+def _adds_hooks(callback):
+    """Say whether a subclass has batch hooks that its base's `needs_model_after` knows not of."""
+    for kind in type(callback).__mro__:
+        if kind is Callback or "needs_model_after" in vars(kind):
+            return False
+        if any(hook in vars(kind) for hook in _HOOKS):
+            return True
+    return False

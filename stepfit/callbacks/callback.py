@@ -33,6 +33,9 @@ class Callback:
     #: other callback that defines a batch hook has the model run one step at a time.
     fused_safe = False
 
+    #: Whether its hooks are called after those of all others, wherever it stands in the list.
+    comes_last = False
+
     params: Any = None
     _model: Any = None
 
@@ -47,6 +50,55 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Receive the model."""
         self._model = model
+
+    def set_progress(self, progress: Any) -> None:
+        """Receive the `Progress` of a `fit` that begins: where it is, and may be moved."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what a run that goes on where this one is now has to know.
+
+        Values are what JSON knows (numbers, text, lists, dicts, None) and NumPy arrays.
+        """
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` of an earlier run returned; called after `on_train_begin`."""
+
+    def needs_model_after(self, batch: int) -> int | None:
+        """Say at which step of the epoch this callback must see the model next.
+
+        Define it to look at the model now and then, without having all steps run one by one: the
+        steps up to there may be fused, none after it has begun when `on_train_batch_end` is called
+        for it, and that hook is called for no other step.
+
+        Args:
+            batch: number of the epoch's next step, from 0.
+
+        Returns:
+            The number (at least `batch`) of the step after which to be called, or None. It is asked
+            anew every now and then, so the answer may depend on the time.
+
+        Example:
+
+        >>> import stepfit as keras
+        >>> class EveryHundred(keras.callbacks.Callback):
+        ...     def needs_model_after(self, batch):
+        ...         return batch // 100 * 100 + 99
+        ...     def on_train_batch_end(self, batch, logs=None):
+        ...         print(batch, [w.shape for w in self.model.get_weights()])
+        >>> EveryHundred().needs_model_after(100)
+        199
+        """
+        return None
+
+    def interrupted(self) -> None:
+        """Called where Ctrl-C or SIGTERM is about to end `fit`: between two steps, none under way.
+
+        `on_train_end` is not called then.
+        """
+
+    def failed(self) -> None:
+        """Called where an error has ended `fit`; `on_train_end` is not called then."""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Called when `fit` begins; `logs` is empty."""

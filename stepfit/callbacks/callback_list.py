@@ -6,6 +6,7 @@ from stepfit.callbacks.history import History
 from stepfit.callbacks.logs import plain_logs
 from stepfit.callbacks.progbar_logger import ProgbarLogger
 from stepfit.core import errors
+from stepfit.utils.console import clear_line
 
 _ALIASES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
 
@@ -42,6 +43,7 @@ class CallbackList(Callback):
             self.callbacks.append(History())
         if add_progbar and not self._first(ProgbarLogger):
             self.callbacks.append(ProgbarLogger())
+        self.callbacks.sort(key=lambda c: c.comes_last)
         self._users = {}
         if model is not None:
             self.set_model(model)
@@ -58,6 +60,7 @@ class CallbackList(Callback):
     def append(self, callback):
         """Add a callback."""
         self.callbacks += _flatten(callback, "callback")
+        self.callbacks.sort(key=lambda c: c.comes_last)
         self._users = {}
 
     def set_params(self, params):
@@ -72,6 +75,10 @@ class CallbackList(Callback):
             model.history = self.history
         for callback in self.callbacks:
             callback.set_model(model)
+
+    def set_progress(self, progress):
+        for callback in self.callbacks:
+            callback.set_progress(progress)
 
     def users(self, hook):
         """Return the callbacks that define `hook`, a name such as "on_train_batch_end"."""
@@ -102,6 +109,8 @@ class CallbackList(Callback):
             return
         logs = plain_logs(logs)
         for callback in users:
+            if hook == "on_epoch_end" and not isinstance(callback, (History, ProgbarLogger)):
+                clear_line()  # of the progress bar, which comes last
             getattr(callback, hook)(*place, logs)
 
     def _call_batch(self, hook, batch, logs):
@@ -118,6 +127,14 @@ class CallbackList(Callback):
 
         for callback in users:
             getattr(callback, hook)(batch, logs=read if callback.lazy_batch_logs else read())
+
+    def interrupted(self):
+        for callback in self.callbacks:
+            callback.interrupted()
+
+    def failed(self):
+        for callback in self.callbacks:
+            callback.failed()
 
     def on_train_begin(self, logs=None):
         self._begin("on_train_begin", logs)

@@ -17,7 +17,8 @@ class CSVLogger(Callback):
     """Writes one line per epoch to a CSV file: the epoch (from 0), then the metrics by name.
 
     The file is complete after every epoch. A metric that first appears in a later epoch gets a
-    column of its own, with "NA" for the epochs before.
+    column of its own, with "NA" for the epochs before. A run that is resumed goes on with the file
+    as it was when its state was kept, so no epoch stands in it twice.
 
     Args:
         filename: path of the file.
@@ -57,6 +58,15 @@ class CSVLogger(Callback):
             with open(self.filename, "w", encoding="utf-8"):
                 pass
 
+    def state(self):
+        return {"rows": self._read() if os.path.isfile(self.filename) else []}
+
+    def restore(self, state):
+        """Have the file as it was then: rows written after that are of epochs to be repeated."""
+        rows = state["rows"]
+        self.keys = list(rows[0][1:]) if rows else None
+        self._write(rows)
+
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
         if self.keys is None:
@@ -78,10 +88,11 @@ class CSVLogger(Callback):
     def _add_columns(self, names):
         head, *rows = self._read()
         self.keys += names
+        self._write([head + names, *(row + [_ABSENT] * len(names) for row in rows)])
+
+    def _write(self, rows):
         with atomic_write(self.filename, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, delimiter=self.sep)
-            writer.writerow(head + names)
-            writer.writerows(row + [_ABSENT] * len(names) for row in rows)
+            csv.writer(file, delimiter=self.sep).writerows(rows)
 
 
 def _cell(value):

@@ -3,6 +3,8 @@
 from stepfit.callbacks.monitor import MonitorCallback
 from stepfit.utils.console import print_msg
 
+_STATE = ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")
+
 
 class EarlyStopping(MonitorCallback):
     """Stops training once a metric has not improved for some epochs.
@@ -51,6 +53,13 @@ class EarlyStopping(MonitorCallback):
 
     def on_train_begin(self, logs=None):
         self._reset()
+
+    def state(self):
+        return {name: getattr(self, name) for name in _STATE}
+
+    def restore(self, state):
+        for name in _STATE:
+            setattr(self, name, state[name])
 
     def on_epoch_end(self, epoch, logs=None):
         value = self.monitored(epoch, logs)

@@ -29,6 +29,13 @@ class History(Callback):
     def on_train_begin(self, logs=None):
         self.epoch = []
 
+    def state(self):
+        return {"history": {k: list(v) for k, v in self.history.items()}, "epoch": [*self.epoch]}
+
+    def restore(self, state):
+        self.history = {k: list(v) for k, v in state["history"].items()}
+        self.epoch = list(state["epoch"])
+
     def on_epoch_end(self, epoch, logs=None):
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():

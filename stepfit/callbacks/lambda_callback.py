@@ -11,7 +11,8 @@ class LambdaCallback(Callback):
         on_epoch_begin, on_epoch_end: functions of `(epoch, logs)`.
         on_train_begin, on_train_end: functions of `(logs)`.
         on_train_batch_begin, on_train_batch_end: functions of `(batch, logs)`.
-        kwargs: functions for any other method of `Callback`, such as `on_test_end`.
+        kwargs: functions for any other method of `Callback`, such as `on_test_end`; and
+            ``fused_safe=True``, if functions of batches look at nothing but their arguments.
 
     Raises:
         ValueError: for a name that `Callback` does not have. TypeError: for what is no function.
@@ -38,6 +39,7 @@ class LambdaCallback(Callback):
             "on_train_batch_end": on_train_batch_end,
             **kwargs,
         }
+        self.fused_safe = bool(functions.pop("fused_safe", False))
         known = [n for n in vars(Callback) if n.startswith(("on_", "set_"))]
         for name, function in functions.items():
             if name not in known:

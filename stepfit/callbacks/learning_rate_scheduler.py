@@ -4,6 +4,7 @@ import inspect
 import math
 
 from stepfit.callbacks.callback import Callback
+from stepfit.callbacks.optimizers import with_learning_rate
 from stepfit.core import errors
 from stepfit.utils.console import print_msg
 
@@ -38,7 +39,7 @@ class LearningRateScheduler(Callback):
         self._takes_rate = _takes_two(schedule)
 
     def on_epoch_begin(self, epoch, logs=None):
-        optimizer = self._optimizer()
+        optimizer = with_learning_rate(self.model, type(self).__name__)
         if self._takes_rate:
             rate = self.schedule(epoch, float(optimizer.learning_rate))
         else:
@@ -50,18 +51,8 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
-            logs["learning_rate"] = float(self._optimizer().learning_rate)
-
-    def _optimizer(self):
-        optimizer = getattr(self.model, "optimizer", None)
-        if optimizer is None or not hasattr(optimizer, "learning_rate"):
-            raise errors.bad_value(
-                "LearningRateScheduler",
-                "a model compiled with an optimizer that has a learning_rate",
-                errors.describe(optimizer),
-                "set the learning rates of several optimizers in a callback of your own",
-            )
-        return optimizer
+            optimizer = with_learning_rate(self.model, type(self).__name__)
+            logs["learning_rate"] = float(optimizer.learning_rate)
 
 
 def _takes_two(schedule):

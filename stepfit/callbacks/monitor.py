@@ -90,6 +90,19 @@ class MonitorCallback(Callback):
                 return None
         raise self._missing(logs)
 
+    def check_monitor(self, names):
+        """Raise where the metric cannot come.
+
+        Args:
+            names: those that the logs of an epoch will have, as far as the model tells.
+        """
+        if not getattr(self, "save_best_only", True):
+            return
+        if self.monitor not in names:
+            raise self._missing(names)
+        if self.mode == "auto":
+            direction(self.monitor, type(self).__name__)
+
     def _validated(self, epoch):
         """Say whether this epoch was to be validated (see `validation_freq` of `fit`)."""
         freq = (self.params or {}).get("validation_freq") or 1

@@ -20,6 +20,7 @@ import platform
 import sys
 import tempfile
 import threading
+import warnings
 
 import jax
 
@@ -184,8 +185,13 @@ def ensure_compilation_cache():
         if wanted is not None and str(wanted).lower() not in _OFF:
             try:
                 _use(FileCache(wanted, _MAX_SIZE))
-            except OSError:
-                pass  # no folder, no cache
+            except OSError as e:  # no folder, no cache
+                if os.environ.get(VARIABLE):
+                    expected = "a folder that can be written to, or off"
+                    fix = "programs are compiled anew in each process"
+                    found = f"{wanted!r} ({e.strerror})"
+                    text = errors.message(VARIABLE, expected, found, fix)
+                    warnings.warn(text, UserWarning, stacklevel=2)
 
 
 def _use(cache, directory=None):

@@ -120,6 +120,25 @@ def set_device_data_budget(budget):
     _state["device_data_budget"] = budget
 
 
+def read_ahead():
+    """Return what `set_read_ahead` was given (default True)."""
+    return _state.get("read_ahead", True)
+
+
+def set_read_ahead(on):
+    """Set whether slow data may be read in a thread of its own, ahead of training.
+
+    Switch it off for a generator that must run in the thread that made it (one that holds an
+    `sqlite3` connection, say).
+
+    Args:
+        on: True or False.
+    """
+    if not isinstance(on, bool):
+        raise errors.bad_type("set_read_ahead(on)", "True or False", errors.describe(on))
+    _state["read_ahead"] = on
+
+
 def backend():
     """Return the name of the engine: always "jax"."""
     return "jax"

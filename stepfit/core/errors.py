@@ -7,6 +7,10 @@ as ``validation_data[0]``), says what was *expected* there and what was *found*,
 """
 
 import difflib
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 
 class StepfitError(Exception):
@@ -21,12 +25,28 @@ class StepfitTypeError(StepfitError, TypeError):
     """An argument has the wrong type."""
 
 
+class StepfitArgumentError(StepfitValueError, StepfitTypeError):
+    """A call has an argument that the function does not take, or lacks one that it needs."""
+
+
 class StepfitRuntimeError(StepfitError, RuntimeError):
     """A call was made at a time when it cannot work."""
 
 
 class StepfitAttributeError(StepfitError, AttributeError):
     """A name that an object does not have (with the name that was probably meant)."""
+
+
+class NonFiniteError(StepfitRuntimeError):
+    """A loss, or a weight, became NaN or infinite; `report` says where that came from."""
+
+    def __init__(self, text, report=None):
+        super().__init__(text)
+        self.report = report
+
+
+class BackupError(StepfitError, OSError):
+    """A backup that could not be written, or none that can be read."""
 
 
 class ExhaustedDataError(StepfitError, RuntimeError):
@@ -56,6 +76,9 @@ def bad_type(where, expected, found, fix=None):
 def nearest(name, known):
     """Return the known name nearest to `name`, or None where nothing is near."""
     by_lower = {str(k).lower(): k for k in known}
+    inside = [k for low, k in by_lower.items() if low.endswith("_" + str(name).lower())]
+    if len(inside) == 1:  # `heads` for `num_heads`
+        return inside[0]
     close = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[close[0]] if close else None
 
@@ -65,7 +88,7 @@ def with_article(kind):
     return f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
 
 
-def unknown_name(where, kind, name, known):
+def unknown_name(where, kind, name, known, error=StepfitValueError):
     """Return the error for a misspelt name, suggesting the nearest known one."""
     known = sorted({str(k) for k in known})
     near = nearest(name, known)
@@ -75,7 +98,29 @@ def unknown_name(where, kind, name, known):
         shown = ", ".join(repr(k) for k in known[:12])
         fix = f"known names: {shown}" + (", ..." if len(known) > 12 else "")
     text = f"{where}: expected the name of {with_article(kind)}, found {name!r}; {fix}"
-    return StepfitValueError(text if text.endswith("?") else text + ".")
+    return error(text if text.endswith("?") else text + ".")
+
+
+def unknown_argument(where, name, known):
+    """Return the error for a misspelt keyword in a call."""
+    return unknown_name(where, "argument", name, known, StepfitArgumentError)
+
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def checks_arguments(method: _Method) -> _Method:
+    """Have a method say which argument was meant where a keyword is misspelt."""
+    known = list(inspect.signature(method).parameters)[1:]
+
+    @functools.wraps(method)
+    def run(self, *args, **kwargs):
+        for name in kwargs:
+            if name not in known:
+                raise unknown_argument(f"{method.__name__}(...)", name, known)
+        return method(self, *args, **kwargs)
+
+    return cast(_Method, run)
 
 
 def missing_name(module, names):

@@ -31,7 +31,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax._src import compilation_cache as _compilation_cache
-from jax._src import core
+from jax._src import core, source_info_util
 from jax._src.interpreters import ad, partial_eval
 from jax._src.state.types import AbstractRef
 
@@ -305,7 +305,8 @@ _PROGRAM_TYPES = (core.Jaxpr, getattr(core, "ClosedJaxpr", core.Jaxpr))
 _captured: Any = weakref.WeakKeyDictionary()  # program -> captured values, at any depth
 
 
-def _programs(params):
+def programs_in(params):
+    """Return an iterator over the programs among the parameters of an equation."""
     for value in params.values():
         for item in value if isinstance(value, (tuple, list)) else (value,):
             if isinstance(item, _PROGRAM_TYPES):
@@ -313,7 +314,7 @@ def _programs(params):
 
 
 def _captured_in(params):
-    return itertools.chain.from_iterable(map(_captured_by, _programs(params)))
+    return itertools.chain.from_iterable(map(_captured_by, programs_in(params)))
 
 
 def _captured_by(program):
@@ -367,7 +368,7 @@ def inline(primitive, args, params, tracks):
             )
         )
     if name == "scan":
-        nconsts, ncarry = _scan_counts(params)
+        nconsts, ncarry = scan_counts(params)
         consts, start, rows = args[:nconsts], args[nconsts:][:ncarry], args[nconsts + ncarry :]
         body = function(params["jaxpr"])
 
@@ -388,7 +389,8 @@ def inline(primitive, args, params, tracks):
     )
 
 
-def _scan_counts(params):
+def scan_counts(params):
+    """Return how many of a scan's operands are constants, and how many are carried."""
     if "ft_in" in params:
         consts, carry, _ = params["ft_in"].unpack()
         return len(consts), len(carry)
@@ -406,11 +408,34 @@ def _evaluate_inlined(program, args, tracks):
     values.update(zip((*body.constvars, *body.invars), (*program_consts, *args)))
     for equation in body.eqns:
         primitive, inputs = equation.primitive, [read(x) for x in equation.invars]
-        with equation.ctx.manager:
-            if any(map(tracks, _captured_in(equation.params))):
+        if any(map(tracks, _captured_in(equation.params))):
+            with equation.ctx.manager:
                 results = inline(primitive, inputs, equation.params, tracks)
-            else:
-                results = primitive.bind(*inputs, **primitive.get_bind_params(equation.params))
-                results = results if primitive.multiple_results else [results]
+        else:
+            results = evaluate(equation, inputs)
         values.update(zip(equation.outvars, results))
     return [read(x) for x in body.outvars]
+
+
+def evaluate(equation, inputs):
+    """Return the list of results of one equation of a staged program."""
+    primitive = equation.primitive
+    with equation.ctx.manager:
+        results = primitive.bind(*inputs, **primitive.get_bind_params(equation.params))
+    return list(results) if primitive.multiple_results else [results]
+
+
+def scopes_of(equation):
+    """Return ``(names, transposed)``: the name scopes an equation was staged in, and whether it
+    came from transposing a program, as in a backward pass."""
+    stack = equation.source_info.name_stack.stack
+    names = tuple(item.name for item in stack if type(item) is source_info_util.Scope)
+    kinds = (item.name for item in stack if type(item) is source_info_util.Transform)
+    return names, "transpose" in kinds
+
+
+def frames_of(equation):
+    """Return ``(file, line, function)`` of the calls that staged an equation, innermost first,
+    without JAX's own."""
+    frames = source_info_util.user_frames(equation.source_info.traceback)
+    return ((frame.file_name, frame.start_line, frame.function_name) for frame in frames)

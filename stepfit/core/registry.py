@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from stepfit.core import dtypes, errors
+from stepfit.core import constructors, dtypes, errors
 
 _custom: dict[str, Any] = {}  # registered name, and plain class or function name -> object
 _builtin: dict[Any, Any] = {}  # class name, and (family, class name), -> class of the package
@@ -136,6 +136,8 @@ class Configurable:
     _config_aliases: dict[str, str] = {}  # constructor argument -> attribute with its value now
 
     def __new__(cls, *args, **kwargs):
+        if args or kwargs:  # a copy is made without any
+            constructors.check(cls, args, kwargs)
         self = super().__new__(cls)
         object.__setattr__(self, "_init_arguments", (args, kwargs))
         return self

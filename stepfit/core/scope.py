@@ -74,6 +74,9 @@ class Scope:
         self.is_step = False  # whether the engine opened it, for one training step
         self.last_calls: dict = {}  # id(layer) -> its last outermost call
         self.scaled_by: set = set()  # ids of optimizers that scaled the loss
+        self.calls: list = []  # of a step: (layer, its `training`) of the outermost calls
+        self.inputs: dict = {}  # id(array) -> number of the model's input that it is
+        self.ranges: list = []  # (number of an input, low, high, layer): see `note_range`
         for variable, value in state_mapping or ():
             self.bind(variable, value)
 
@@ -146,6 +149,20 @@ def root_scope():
     while scope is not None and scope.parent is not None:
         scope = scope.parent
     return scope
+
+
+def note_range(value, low, high, where):
+    """Say that `value` must hold integers in [low, high]: if it is an input, it gets checked."""
+    root = root_scope()
+    if root is not None and id(value) in root.inputs:
+        root.ranges.append((root.inputs[id(value)], low, high, where))
+
+
+def note_same(value, converted):
+    """Say that an array is another one in another dtype or rank."""
+    root = root_scope()
+    if root is not None and id(value) in root.inputs:
+        root.inputs[id(converted)] = root.inputs[id(value)]
 
 
 def in_stateless_scope():

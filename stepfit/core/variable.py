@@ -64,6 +64,8 @@ class Variable(Operators):
     Array([4., 6.], dtype=float32)
     """
 
+    in_callback_state = False  # whether a callback keeps it for a resume; backups leave it out
+
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         _register_pytree(cls)
@@ -83,7 +85,7 @@ class Variable(Operators):
         if kwargs:
             name_ = next(iter(kwargs))
             known = ("initializer", "shape", "dtype", "trainable", "autocast", "name")
-            raise errors.unknown_name("Variable(...)", "argument", name_, known)
+            raise errors.unknown_argument("Variable(...)", name_, known)
         ensure_compilation_cache()
         given = name
         self.name: str = (

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from stepfit import activations, constraints, initializers, ops, regularizers
 from stepfit.core import errors, registry
+from stepfit.core import scope as scopes
 from stepfit.layers import arguments
 from stepfit.layers.input_spec import InputSpec
 from stepfit.layers.layer import Layer
@@ -151,6 +152,11 @@ class Embedding(Layer):
                     f"{self._where()} input", f"integers in [0, {self.input_dim - 1}]",
                     f"{low if low < 0 else high}", "raise input_dim or check the vocabulary",
                 )  # fmt: skip
+        else:  # compiled code cannot raise: an index beyond the table gives NaN
+            scopes.note_range(inputs, 0, self.input_dim - 1, self._where())
+            if jnp.issubdtype(index.dtype, jnp.signedinteger):
+                index = index if index.dtype.itemsize >= 4 else index.astype("int32")
+                index = jnp.where(index < 0, jnp.iinfo(index.dtype).max, index)
         return jnp.take(self.embeddings.value, index, axis=0)
 
     def compute_mask(self, inputs, previous_mask=None):

@@ -80,7 +80,7 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
             shared = ("activity_regularizer", "trainable", "dtype", "autocast", "name")
             own = list(inspect.signature(type(self).__init__).parameters)
             known = [k for k in (*own, *shared) if k not in ("self", "kwargs", "args")]
-            raise errors.unknown_name(f"{cls}(...)", "argument", next(iter(kwargs)), known)
+            raise errors.unknown_argument(f"{cls}(...)", next(iter(kwargs)), known)
         self._input_shape_argument = None if input_shape is None else tuple(input_shape)
         self.name = naming.check_name(name, cls) if name is not None else naming.auto_name(cls)
         parent = naming.current_path()
@@ -147,7 +147,7 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
             in_scope = naming.name_scope(self.name)
             dtype = self.compute_dtype if self.compute_dtype != self.variable_dtype else None
             try:
-                with in_scope, scopes.autocast(dtype):
+                with in_scope, jax.named_scope(self.name), scopes.autocast(dtype):
                     call = functools.partial(self.call, *arguments.args, **arguments.kwargs)
                     outputs = remat.call_layer(self, call)
             except Exception as e:

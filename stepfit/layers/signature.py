@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stepfit.core import dtypes, errors, masks, symbolic
+from stepfit.core import scope as scopes
 from stepfit.core.variable import Variable
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -52,8 +53,8 @@ class CallSignature:
             unknown = [k for k in kwargs if k not in self.names]
             if unknown and not self.open:
                 where = f"{layer._where()} call"
-                raise errors.unknown_name(
-                    where, "argument", unknown[0], [*self.names, "training"]
+                raise errors.unknown_argument(
+                    where, unknown[0], [*self.names, "training"]
                 ) from None
             raise errors.StepfitTypeError(
                 f"{layer._where()} call: {e}; its arguments are ({', '.join(self.names)})."
@@ -98,6 +99,10 @@ class Arguments:
         if training is None:
             training = self.signature.training_default
         context.training = training
+        if context.parent is None:
+            scope = scopes.root_scope()
+            if scope is not None and scope.is_step:
+                scope.calls.append((context.layer, training))
         given = [name for name, _ in self.by_name()]
         if self.signature.takes_training:
             if "training" not in given or self.kwargs.get("training", 0) is None:

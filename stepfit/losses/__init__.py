@@ -13,7 +13,7 @@ from stepfit.losses.binary import (
     binary_crossentropy,
     binary_focal_crossentropy,
 )
-from stepfit.losses.checks import check_labels, check_predictions
+from stepfit.losses.checks import check_activation, check_labels, check_predictions
 from stepfit.losses.classification import (
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
@@ -59,9 +59,10 @@ __all__ = [
     "MeanSquaredLogarithmicError", "Poisson", "SparseCategoricalCrossentropy", "SquaredHinge",
     "Tversky", "bce", "binary_crossentropy", "binary_focal_crossentropy",
     "categorical_crossentropy", "categorical_focal_crossentropy", "categorical_hinge",
-    "check_labels", "check_predictions", "cosine_similarity", "deserialize", "dice", "get", "hinge",
-    "huber", "kl_divergence", "kld", "kullback_leibler_divergence", "log_cosh", "logcosh", "mae",
-    "mape", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error",
+    "check_activation", "check_labels", "check_predictions", "cosine_similarity", "deserialize",
+    "dice", "get", "hinge", "huber", "kl_divergence", "kld", "kullback_leibler_divergence",
+    "log_cosh", "logcosh", "mae", "mape", "mean_absolute_error", "mean_absolute_percentage_error",
+    "mean_squared_error",
     "mean_squared_logarithmic_error", "mse", "msle", "poisson", "resolve", "serialize",
     "sparse_categorical_crossentropy", "squared_hinge", "tversky",
 ]  # fmt: skip

@@ -68,20 +68,51 @@ def check_predictions(loss, y_pred, where="y_pred"):
     >>> import stepfit as keras
     >>> keras.losses.check_predictions(keras.losses.binary_crossentropy, [0.2, 0.9])
     """
+    last = _last_activation(loss)
+    if last is None:
+        return
     fn = getattr(loss, "fn", loss)
-    if fn not in _SPARSE + _CATEGORICAL + _BINARY:
-        return
-    if getattr(loss, "_fn_kwargs", {}).get("from_logits"):
-        return
     found = _first_outside(np.asarray(y_pred).astype("float32"), -1e-3, 1 + 1e-3)
     if found is not None:
-        last = "sigmoid" if fn in _BINARY else "softmax"
         raise errors.bad_value(
             where,
             f"probabilities in [0, 1] for {fn.__name__}",
             _number(found),
             f'end the model with activation="{last}", or give the loss from_logits=True',
         )
+
+
+def check_activation(loss, where):
+    """Raise if a loss takes for probabilities what is known to be the output of a linear layer.
+
+    Args:
+        loss: a loss object or function; only crossentropies without `from_logits` are checked.
+        where: what to call the loss in the message.
+
+    Raises:
+        ValueError: always for such a loss.
+
+    >>> import stepfit as keras
+    >>> keras.losses.check_activation(keras.losses.BinaryCrossentropy(from_logits=True), "loss")
+    """
+    last = _last_activation(loss)
+    if last is not None:
+        raise errors.bad_value(
+            where,
+            f"an output of probabilities in [0, 1] for {getattr(loss, 'fn', loss).__name__}",
+            "the output of a linear layer",
+            f'end the model with activation="{last}", or give the loss from_logits=True',
+        )
+
+
+def _last_activation(loss):
+    """Return the activation that a loss expects a model to end with, None where it does not say."""
+    fn = getattr(loss, "fn", loss)
+    if getattr(loss, "_fn_kwargs", {}).get("from_logits"):
+        return None
+    if fn in _BINARY:
+        return "sigmoid"
+    return "softmax" if fn in _SPARSE + _CATEGORICAL else None
 
 
 def _shape(output_shape):

@@ -163,6 +163,8 @@ def sparse_categorical_crossentropy(
     classes, labels = y_pred.shape[axis], y_true.astype("int32")
     chosen = jax.nn.one_hot(labels, classes, axis=axis, dtype=log_p.dtype)
     values = -jnp.sum(chosen * log_p, axis=axis)
+    # Compiled code cannot raise: NaN says that there is no such class.
+    values = jnp.where((labels >= 0) & (labels < classes), values, jnp.nan)
     if valid is not None:
         values = jnp.where(valid, values, 0)
         masks.set_mask(values, valid)

@@ -71,7 +71,8 @@ class Loss(registry.Configurable):
         """
         where = f'loss "{self.name}"'
         mask = masks.get_mask(y_pred)
-        values = self.call(as_arrays(y_true, self.dtype), as_arrays(y_pred, self.dtype))
+        with jax.named_scope(f"loss.{self.name}"):
+            values = self.call(as_arrays(y_true, self.dtype), as_arrays(y_pred, self.dtype))
         if values is None:
             raise errors.bad_type(
                 where, "an array of one value per sample", "None", "return the values"

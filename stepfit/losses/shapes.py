@@ -77,7 +77,11 @@ def mismatch(where, true_shape, pred_shape, hint=None):
         fix = "give both at least one axis"
     elif fix is None:
         fix = "reshape y to the shape of the model's output"
-        if len(true_shape) == len(pred_shape) and true_shape[:-1] == pred_shape[:-1]:
+        if 0 in true_shape or 0 in pred_shape:
+            fix = "an axis of size 0 holds nothing"
+        elif true_shape and pred_shape and true_shape[0] != pred_shape[0]:
+            fix = "the first axis counts the samples"
+        elif len(true_shape) == len(pred_shape) and true_shape[:-1] == pred_shape[:-1]:
             units = "1 unit" if true_shape[-1] == 1 else f"{true_shape[-1]} units"
             fix = f"give the model's last layer {units}, or reshape y"
     return errors.bad_value(

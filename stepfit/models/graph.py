@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stepfit.core import errors, masks, symbolic
+from stepfit.core import scope as scopes
 from stepfit.core.variable import Variable
 from stepfit.layers.input_layer import InputLayer
 from stepfit.layers.layer import Layer
@@ -149,7 +150,7 @@ class Graph:
         if isinstance(x, symbolic.KerasTensor):
             self._check_shape(tensor, x.shape)
             return x
-        mask = masks.get_mask(x)
+        mask, given = masks.get_mask(x), x
         x = jnp.asarray(x)
         wanted = tensor.shape
         if x.ndim == len(wanted) - 1 and wanted[-1] == 1:
@@ -158,7 +159,14 @@ class Graph:
             x = x[..., 0]
         self._check_shape(tensor, x.shape)
         if x.dtype.name != tensor.dtype:
+            if jnp.iscomplexobj(x):
+                raise errors.bad_type(
+                    f"{self.where} input {tensor.name!r}", f"dtype {tensor.dtype}", x.dtype.name,
+                    f"take .real or the absolute values, or give the Input dtype={x.dtype.name!r}",
+                )  # fmt: skip
             x = x.astype(tensor.dtype)
+        if x is not given:
+            scopes.note_same(given, x)
         if mask is not None:
             masks.set_mask(x, mask)
         return x

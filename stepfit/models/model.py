@@ -89,7 +89,7 @@ class Model(Trainer, Layer):
         known = ("inputs", "training", "mask")
         for name in kwargs:
             if name not in known:
-                raise errors.unknown_name(f"{self._where()} call", "argument", name, known)
+                raise errors.unknown_argument(f"{self._where()} call", name, known)
         return self._graph.run(*args[:1], **{k: v for k, v in kwargs.items() if k == "inputs"})
 
     def save_weights(self, filepath: str | os.PathLike) -> None:

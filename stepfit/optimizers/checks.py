@@ -53,7 +53,7 @@ def unknown_argument(where, name, known):
         return errors.StepfitValueError(
             f"{where}: expected the argument 'learning_rate', found 'lr'; write learning_rate=..."
         )
-    return errors.unknown_name(f"{where}(...)", "argument", name, known)
+    return errors.unknown_argument(f"{where}(...)", name, known)
 
 
 def variables(where, given):

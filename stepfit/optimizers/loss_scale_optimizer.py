@@ -87,6 +87,8 @@ class LossScaleOptimizer(Optimizer):
         self._check_scaled()
         grads = self._align(grads, trainable_variables)
         scale = self.dynamic_scale.value
+        if self._on_gradients is not None:
+            self._on_gradients(self, grads, self._trainable_variables, scale)
         grads = [g if g is None else g / scale.astype(g.dtype) for g in grads]
         finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(g)) for g in grads if g is not None]))
 

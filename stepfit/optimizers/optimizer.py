@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -62,6 +63,7 @@ class Optimizer(OptimizerState):
     array([0.5, 1.5], dtype=float32)
     """
 
+    _on_gradients: Any = None  # told of (optimizer, gradients, variables, scale of the loss)
     _last_slots: tuple[str, ...] = ()  # names of slots that come after all others, as in Keras
 
     def __init__(
@@ -182,16 +184,19 @@ class Optimizer(OptimizerState):
             return
         if self.loss_scale_factor is not None:
             self._check_scaled()
+        if self._on_gradients is not None:
+            self._on_gradients(self, grads, trainable_variables, self.loss_scale_factor)
         self._apply_aligned(self._align(grads, trainable_variables))
 
     def _apply_aligned(self, grads):
         """Update from one gradient per variable of the optimizer, None where there is none."""
         if self.loss_scale_factor is not None:
             grads = [g if g is None else g / self.loss_scale_factor for g in grads]
-        if self.gradient_accumulation_steps:
-            self._accumulate(grads)
-        else:
-            self._update(grads)
+        with jax.named_scope(f"optimizer.{self.name}"):
+            if self.gradient_accumulation_steps:
+                self._accumulate(grads)
+            else:
+                self._update(grads)
 
     def stateless_apply(
         self,

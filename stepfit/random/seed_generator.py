@@ -37,8 +37,8 @@ class SeedGenerator(Tracked, registry.Configurable):
 
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any):
         if kwargs:
-            raise errors.unknown_name(
-                "SeedGenerator(...)", "argument", next(iter(kwargs)), ("seed", "name")
+            raise errors.unknown_argument(
+                "SeedGenerator(...)", next(iter(kwargs)), ("seed", "name")
             )
         if seed is None:
             seed = seeding.draw_seed()
@@ -85,6 +85,16 @@ class _GlobalGenerator:
         """Start over from a seed."""
         with self._lock:
             self.seed, self.count = int(seed) % 2**32, 0
+
+    def get_state(self):
+        """Return its seed and count."""
+        with self._lock:
+            return {"seed": self.seed, "count": self.count}
+
+    def set_state(self, state):
+        """Go on from what `get_state` returned."""
+        with self._lock:
+            self.seed, self.count = state["seed"], state["count"]
 
     def reserve(self, number=1):
         """Return the key of the next draw (uint32, shape (2,)) and pass over `number` draws."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import optax
 
 _DEFAULT_OPTIMIZER = "rmsprop"
+_CHECKS = ("first", "strict")  # values of `compile(check=...)`
 
 
 class Compilation:
@@ -44,11 +45,13 @@ class Compilation:
         self._compiled_loss: Any = None
         self._compiled_metrics: CompiledMetrics | None = None
         self._runners: dict[str, Any] = {}
+        self._check = "first"
+        self._look: Any = None  # at the forward pass, once there is a first batch
         self.run_eagerly = False
         self.jit_compile: bool | Literal["auto"] | None = "auto"
         self.steps_per_execution: int | Literal["auto"] = "auto"
         self.stop_training = False
-        self._training_now = 0  # passes over training data that are under way
+        self._training_now = 0  # passes with metrics that are under way
         self.history: History | Any = None  # of the last `fit`
 
     _untracked_names = frozenset({
@@ -63,6 +66,7 @@ class Compilation:
 
     # -- compile -----------------------------------------------------------------------------------
 
+    @errors.checks_arguments
     def compile(
         self,
         optimizer: "str | dict | Optimizer | optax.GradientTransformation" = _DEFAULT_OPTIMIZER,
@@ -74,6 +78,7 @@ class Compilation:
         steps_per_execution: int | Literal["auto"] = "auto",
         jit_compile: bool | Literal["auto"] | None = "auto",
         auto_scale_loss: bool = True,
+        check: Literal["first", "strict"] = "first",
     ) -> None:
         """Say how the model is trained.
 
@@ -90,6 +95,8 @@ class Compilation:
                 are the same. With an integer, batch hooks are called once per dispatch.
             jit_compile: False runs steps without compiling them.
             auto_scale_loss: whether a float16 policy gets a `LossScaleOptimizer`.
+            check: "first" looks at labels and indices in memory or in the first batch; "strict"
+                looks at every value of every batch, for NaN too, before it is trained on.
 
         Raises:
             ValueError, TypeError: an argument does not name or is not what it should be; the model
@@ -108,12 +115,14 @@ class Compilation:
             expected = "'auto' or a positive int"
             if isinstance(steps_per_execution, bool) or not isinstance(steps_per_execution, int):
                 raise errors.bad_type(
-                    "compile(steps_per_execution)", expected, steps_per_execution
+                    "compile(steps_per_execution)", expected, errors.describe(steps_per_execution)
                 )
             if steps_per_execution < 1:
                 raise errors.bad_value(
                     "compile(steps_per_execution)", expected, str(steps_per_execution)
                 )
+        if check not in _CHECKS:
+            raise errors.unknown_name("compile(check)", "check", check, _CHECKS)
         if not (isinstance(jit_compile, bool) or jit_compile in ("auto", None)):
             raise errors.bad_value(
                 "compile(jit_compile)", "True, False or 'auto'", errors.describe(jit_compile)
@@ -135,13 +144,16 @@ class Compilation:
         self._loss_tracker = LossTracker(name="loss")
         self.run_eagerly = bool(run_eagerly)
         self.jit_compile = jit_compile
+        self._check = check
         self.steps_per_execution = steps_per_execution
         self.stop_training = False
         self._compiled = True
+        self._look = None
         self._compile_arguments = {
             "optimizer": given, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
             "weighted_metrics": weighted_metrics, "run_eagerly": run_eagerly,
             "steps_per_execution": steps_per_execution, "jit_compile": jit_compile,
+            "check": check,
         }  # fmt: skip
         self._changed()
 

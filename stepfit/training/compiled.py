@@ -1,5 +1,6 @@
 """What `compile` was given, resolved against a model's outputs: losses and metrics per output."""
 
+import inspect
 from typing import Any
 
 import jax
@@ -29,8 +30,13 @@ class CompiledLoss:
         self.terms: Any = None  # list of (Output, loss function, weight)
         self.parts: list[Any] = []  # a metric per output for its own loss, once built
 
-    def build(self, y_true, y_pred):
-        """Match the losses to the outputs (arrays or shapes)."""
+    def build(self, y_true, y_pred, linear=()):
+        """Match the losses to the outputs.
+
+        Args:
+            y_true, y_pred: targets and outputs, arrays or shapes.
+            linear: for each array of `y_pred`, whether it can be any number (see `Look`).
+        """
         outputs = outputs_of(y_pred, self.output_names)
         loss = self.given
         if isinstance(loss, (list, tuple)) and len(outputs) == 1 and not outputs[0].path:
@@ -48,12 +54,16 @@ class CompiledLoss:
         if y_true is not None and outputs[0].path:
             check_structure(y_true, outputs, "y")
         terms = []
+        free = {id(leaf) for leaf, any_number in zip(jax.tree.leaves(y_pred), linear) if any_number}
         for output in outputs:
             one = output.pick(loss, "compile(loss)", broadcast=True)
             weight = output.pick(weights, "compile(loss_weights)", broadcast=True)
             if one is not None:
                 target = _unwrap(output.pick(y_true, "y"), output)
                 fn = losses_module.resolve(one, _shape(target), _shape(output.select(y_pred)))
+                if id(output.select(y_pred)) in free:
+                    where = f"[{output.path[0][1]!r}]" if output.path else ""
+                    losses_module.check_activation(fn, f"compile(loss){where}")
                 terms.append((output, fn, _number(weight)))
         if isinstance(loss, dict) and isinstance(y_pred, dict):
             given = list(loss)
@@ -273,8 +283,17 @@ def _shape(array):
 
 
 def _check_metric(identifier):
-    if not (isinstance(identifier, str) and identifier.lower() in _BY_SHAPE):
-        metrics_module.get(identifier)
+    if isinstance(identifier, str) and identifier.lower() in _BY_SHAPE:
+        return
+    metric = metrics_module.get(identifier)
+    if isinstance(metric, metrics_module.Metric):
+        names = list(inspect.signature(metric.update_state).parameters)
+        if names[:2] == ["values", "sample_weight"]:
+            raise errors.bad_type(
+                "compile(metrics)", "a metric of targets and predictions",
+                f"{type(metric).__name__} {metric.name!r}, which takes values and weights",
+                "hold it as an attribute of the model, and update it in a step or in `call`",
+            )  # fmt: skip
 
 
 def _metric(identifier, y_true, y_pred, where):

@@ -18,6 +18,7 @@ from stepfit.core.tracking import Watch
 from stepfit.core.variable import gather
 from stepfit.random.seed_generator import global_generator
 from stepfit.training.buffers import trim
+from stepfit.training.contract import check_traced
 from stepfit.training.data import ArraySource
 from stepfit.training.feed import Chunk, device_budget, to_device
 from stepfit.training.logs import Result
@@ -49,6 +50,7 @@ class Runner:
         self.seconds = {"data": 0.0, "all": 0.0}  # waited for data, and passed, in the last pass
         self.dispatched: dict[int, int] = {}  # steps per dispatch -> how often, in the last pass
         self.one_by_one: str | None = None  # why steps ran one at a time in the last pass, if so
+        self.guard: Any = None  # what watches for losses that are not finite, if anything does
         self.announced = False  # whether the user was told how steps run
         self._watch: Any = None
         self._programs: dict[Any, Program] = {}
@@ -60,6 +62,11 @@ class Runner:
     def traces(self):
         """How often the user's step was traced."""
         return self._earlier_traces + (self.step.traces if self.step else 0)
+
+    @property
+    def log_names(self):
+        """The names in the logs of the step, once it was traced."""
+        return self.step.log_names if self.step else []
 
     @property
     def programs(self):
@@ -119,6 +126,7 @@ class Runner:
             if layout.key == self.step.layout.key:
                 self.step.layout.touched = layout.touched  # tracing may have made things
                 self.step.closed = True
+                check_traced(self.step, traced)
                 return traced
             self._bind(layout)
         raise errors.StepfitRuntimeError(
@@ -196,6 +204,8 @@ class Runner:
         slot.control[2] = chunk.count
         with _dispatching:
             values = self._cell(program.layout, program.donated).values
+            if self.guard is not None:
+                self.guard.before(chunk, values)
             logs, done, carried = execute(
                 *program.parts(values), slot.on_device(), list(chunk.resident)
             )
@@ -204,7 +214,10 @@ class Runner:
         if program.calls_back:  # the old values stay until it is through
             jax.block_until_ready(done)
             _replace(values, program.carried, carried)
-        slot.give_back(done)
+        if self.guard is not None:  # which keeps the slot
+            self.guard.after(values, done)
+        else:
+            slot.give_back(done)
         self.dispatched[chunk.count] = self.dispatched.get(chunk.count, 0) + 1
         return Result(program, chunk, logs, done)
 
@@ -229,6 +242,8 @@ class Runner:
         batch = jax.tree.map(_as_array, batch)
         with _dispatching:
             cell = self._cell(layout, range(len(layout.variables)))
+            if self.guard is not None:
+                self.guard.before_eager(self.step, cell.values, key, batch)
             result, cell.values = self.step(list(cell.values), key, batch)
         for variable, value in self.step.guest_values:
             variable.assign(value)

@@ -9,6 +9,7 @@ import time
 import jax
 import numpy as np
 
+from stepfit.training.arguments import naming
 from stepfit.training.buffers import DeviceSlot
 from stepfit.training.data import ArraySource
 from stepfit.training.program import CONTROL
@@ -34,11 +35,11 @@ class Chunk:
         self.resident = resident
 
 
-def make_feed(source, epoch, runner):
-    """Return the feed for one epoch of a source."""
+def make_feed(source, epoch, runner, start=0):
+    """Return the feed for one epoch of a source, from batch `start` on."""
     if isinstance(source, ArraySource):
-        return ArrayFeed(source, epoch, runner)
-    return BatchFeed(source.epoch(epoch), runner)
+        return ArrayFeed(source, epoch, runner, start)
+    return BatchFeed(source.epoch(epoch, start), runner, start)
 
 
 class ArrayFeed:
@@ -48,11 +49,12 @@ class ArrayFeed:
         source: an `ArraySource`.
         epoch: number of the epoch.
         runner: whose programs the chunks are for.
+        start: number of the first batch.
     """
 
-    def __init__(self, source, epoch, runner):
+    def __init__(self, source, epoch, runner, start=0):
         self._source, self._epoch, self._runner = source, epoch, runner
-        self._step = 0
+        self._step = self._start = start
         self._resident = runner.resident(source)
         self._programs = {}
 
@@ -64,7 +66,7 @@ class ArrayFeed:
         rows, together = source.run_of(self._epoch, first)
         program = self._program(rows)
         count = min(limit(program), together)
-        if first == 0 and count > _FIRST:  # a short one: the device waits for it
+        if first == self._start and count > _FIRST:  # a short one: the device waits for it
             count = max(_FIRST, count // 4)
         slot = program.ring.take()
         if self._resident:
@@ -87,7 +89,10 @@ class ArrayFeed:
         return program
 
     def ahead(self):
-        """Do what the next epoch needs first, while the device is busy with this one."""
+        """Do what the next epoch needs first, while the device is busy with this one.
+
+        No row is read: callbacks may change the data between epochs.
+        """
         self._source.prepare(self._epoch + 1)
 
     def rest(self):
@@ -102,11 +107,12 @@ class BatchFeed:
     Args:
         batches: an iterator.
         runner: whose programs the chunks are for.
+        start: number of the first batch.
     """
 
-    def __init__(self, batches, runner):
+    def __init__(self, batches, runner, start=0):
         self._batches, self._runner = batches, runner
-        self._step = 0
+        self._step = start
         self._held = None  # a batch that was read and not used
         self._failure: Exception | None = None  # raised where the next batch was to be
         self._programs = {}
@@ -123,12 +129,14 @@ class BatchFeed:
         leaves = jax.tree.leaves(batch)
         if any(map(_stays, leaves)):
             self._step += 1
-            program = self._runner.program(batch, capacity=1)
+            with naming(f"batch {first}"):
+                program = self._runner.program(batch, capacity=1)
             return Chunk(program, DeviceSlot(CONTROL, leaves), first, 1)
         form = _quick_form(batch)
         program = self._programs.get(form)
         if not self._runner.holds(program):
-            program = self._programs[form] = self._runner.program(batch)
+            with naming(f"batch {first}"):
+                program = self._programs[form] = self._runner.program(batch)
         slot, most, count = program.ring.take(), limit(program), 0
         while True:
             for buffer, leaf in zip(slot.buffers, jax.tree.leaves(batch), strict=True):

@@ -1,32 +1,65 @@
-"""Ctrl-C at a safe point: between two steps, never while the weights are on their way."""
+"""Ctrl-C and SIGTERM at a safe point: between two steps, never while the weights are on their way.
 
+SIGTERM is what schedulers send before they end a process: the program then ends with exit status
+143, once what has to be saved is saved.
+"""
+
+import contextlib
 import signal
 import threading
+import warnings
+from typing import Any
+
+TERMINATED = 128 + signal.SIGTERM  # the exit status that shells report for it
+_DEFAULTS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 
 class SafeInterrupts:
-    """Holds back SIGINT inside the block until `check` is called.
+    """Holds back SIGINT and SIGTERM inside the block until `check` is called.
 
-    The first Ctrl-C is kept and raised by the next `check()`; a second one raises at once, unless a
-    step is running. Blocks may be nested (`evaluate` in a callback of `fit`): they share what was
-    pressed, and the outermost one restores the handler. Outside the main thread, where signals
+    The first signal is kept, and `check()` turns it into KeyboardInterrupt or SystemExit(143). A
+    Ctrl-C after that raises at once, unless a step is running. Blocks may be nested (`evaluate` in
+    a callback of `fit`): they share what was received, and the outermost one restores the handlers.
+    A signal that the user has a handler for is left to it; outside the main thread, where signals
     cannot be caught, nothing is changed.
     """
 
-    _pressed = False  # these two are the class's: shared by all blocks
+    # These are the class's: shared by all blocks.
+    _received: int | None = None  # the signal that waits
     _running = 0  # steps of the main thread that are on their way
+    _saver: Any = None  # (block, function): what to do before leaving, and who may
 
     def __enter__(self):
-        self._previous = None
-        if _in_main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            SafeInterrupts._pressed, SafeInterrupts._running = False, 0
-            self._previous = signal.signal(signal.SIGINT, self._handle)
+        self._previous = {}
+        if _in_main_thread():
+            ours = [n for n, default in _DEFAULTS.items() if signal.getsignal(n) == default]
+            if ours:  # before a signal can come in
+                SafeInterrupts._received, SafeInterrupts._running = None, 0
+            for number in ours:
+                self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def _handle(self, number, frame):
-        if self._pressed and not self._running:
+        if number == signal.SIGINT and self._received and not self._running:
             raise KeyboardInterrupt
-        SafeInterrupts._pressed = True
+        if self._received != signal.SIGTERM:
+            SafeInterrupts._received = number
+
+    @contextlib.contextmanager
+    def saving(self, save):
+        """Have `save` called before a signal ends the block, by this block's own `check` alone.
+
+        Args:
+            save: function without arguments. Its errors become warnings.
+        """
+        before = SafeInterrupts._saver
+        if _in_main_thread():
+            SafeInterrupts._saver = (self, save)
+        try:
+            yield
+        finally:
+            if _in_main_thread():
+                SafeInterrupts._saver = before
 
     def shield(self, run, *args):
         """Return ``run(*args)``, which no Ctrl-C interrupts."""
@@ -38,17 +71,33 @@ class SafeInterrupts:
         finally:
             SafeInterrupts._running -= 1
 
+    @property
+    def waiting(self):
+        """Whether a signal waits for `check`."""
+        return self._received is not None and _in_main_thread()
+
     def check(self):
-        """Raise KeyboardInterrupt if Ctrl-C was pressed."""
-        if self._pressed and _in_main_thread():
-            SafeInterrupts._pressed = False
-            raise KeyboardInterrupt
+        """Raise KeyboardInterrupt, or SystemExit, if a signal was received."""
+        if not self.waiting:
+            return
+        if self._saver is not None:
+            block, save = self._saver
+            if block is not self:  # `fit` around this block comes to a safe point of its own
+                return
+            try:
+                save()
+            except Exception as e:
+                text = f"fit: expected to save before it ended, found {type(e).__name__}: {e}"
+                warnings.warn(text, RuntimeWarning, stacklevel=2)
+        number, SafeInterrupts._received = self._received, None
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(TERMINATED)
 
     def __exit__(self, kind, value, trace):
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            if kind is None:
-                self.check()
+        for number in reversed(self._previous):  # Ctrl-C last: from then on it raises
+            signal.signal(number, self._previous[number])
+        terminated = self._received == signal.SIGTERM  # which no error may make forgotten
+        if self._previous and (kind is None or terminated):
+            self.check()
 
 
 def _in_main_thread():

@@ -25,20 +25,24 @@ class Pass:
         interrupts: the `SafeInterrupts` in force.
         stopped: function that says whether to stop.
         collect: function called with the `Result` of each chunk, or None.
+        guard: the `Guard` that watches for losses that are not finite, or None.
         more: whether another epoch is to follow.
         meanwhile: function called while the first steps of a new program run, or None.
+        progress: the `Progress` of `fit`, which says where to start, or None.
     """
 
     def __init__(
-        self, runner, source, epoch, callbacks, interrupts, stopped, collect=None, more=False,
-        meanwhile=None,
+        self, runner, source, epoch, callbacks, interrupts, stopped, collect=None, guard=None,
+        more=False, meanwhile=None, progress=None,
     ):  # fmt: skip
         self._runner, self._source, self._epoch = runner, source, epoch
         self._interrupts, self._stopped, self._collect = interrupts, stopped, collect
-        self._more, self._meanwhile = more, meanwhile
+        self._guard, self._more, self._meanwhile = guard, more, meanwhile
         self._hooks = callbacks.of_batches(runner.kind)
         self._done_at: float | None = None  # when the last chunk was done, if it was seen
         self._ended = False
+        self._progress = progress
+        self._next = 0 if progress is None else progress.step  # number of the next step
         self.last = None  # the result that is newest among those settled
 
     def run(self, ready):
@@ -52,16 +56,20 @@ class Pass:
         """
         begin = time.perf_counter()
         self._runner.begin(self._hooks.why_strict())
+        if self._guard is not None:
+            self._guard.begin(self._runner, self._source, self._epoch, self._interrupts.shield)
         if self._runner.eager:
             self._run_eagerly(ready)
         else:
             self._run(ready)
+        if self._guard is not None:
+            self._guard.end(last=not self._more)
         self._runner.finish(time.perf_counter() - begin)
         return self.last
 
     def _run(self, ready):
         runner, hooks = self._runner, self._hooks
-        feed = make_feed(self._source, self._epoch, runner)
+        feed = make_feed(self._source, self._epoch, runner, self._next)
         if not runner.settled():
             first = feed.peek()
             if first is not None:
@@ -73,19 +81,25 @@ class Pass:
         news = False  # whether the first steps of a new program have run
         while not self._stopped():
             begin = time.perf_counter()
-            chunk = feed.next(runner.most_steps, TICK)
+            step, looking = hooks.next_look(self._next)
+            chunk = feed.next(self._at_most(step), TICK)
             if chunk is None:
                 break
+            self._next = chunk.first + chunk.count
+            if step != self._next - 1:
+                looking = ()
             if result is None or result.is_ready():  # the device waited, since it was done
                 busy_until = begin if result is None else max(begin, result.due)
                 runner.seconds["data"] += max(0.0, time.perf_counter() - busy_until)
             chunk.program.executable()  # may take long; Ctrl-C is heard
-            self._interrupts.check()
+            if self._interrupts.waiting:
+                self._settle_all(under_way)
+                self._interrupts.check()
             hooks.begin(chunk.first, chunk.count)
             known = chunk.program.seconds_per_step is not None
             result = self._interrupts.shield(runner.run, chunk)
-            under_way.append((chunk.program, result))
-            while under_way and (len(under_way) > most or not known):
+            under_way.append((chunk.program, result, looking))
+            while under_way and (len(under_way) > most or not known or looking):
                 self._settle(*under_way.popleft())
             if known and news:
                 feed.rest()
@@ -94,10 +108,20 @@ class Pass:
             news = not known
         if self._more:
             feed.ahead()
+        self._settle_all(under_way)
+
+    def _settle_all(self, under_way):
         while under_way:
             self._settle(*under_way.popleft())
 
-    def _settle(self, program, result):
+    def _at_most(self, step):
+        """Return how many steps a chunk of a program may have, if it is to end after `step`."""
+        if step is None:
+            return self._runner.most_steps
+        most = step + 1 - self._next
+        return lambda program: min(self._runner.most_steps(program), most)
+
+    def _settle(self, program, result, looking):
         """Wait for a chunk, learn how long its steps take, tell the callbacks."""
         waits = not result.is_ready()
         result.wait()
@@ -108,23 +132,33 @@ class Pass:
         if waits or known is None or seconds < known:  # else it was done before we looked
             program.note_seconds(seconds)
         self._done_at = now if waits else None
-        self._tell(result)
+        self._tell(result, looking)
 
-    def _tell(self, result):
+    def _tell(self, result, looking=()):
+        if self._guard is not None:
+            result = self._guard.look(result)
+            if result is None:  # it came after a bad step
+                return
         self.last = result
+        if self._progress is not None:
+            self._progress.note(result)
         if self._collect is not None:
             self._collect(result)
         if not self._ended:  # by a hook that heard of an earlier chunk
-            self._hooks.end(result)
+            self._hooks.end(result, looking)
+            if self._guard is not None:
+                self._guard.act()
             self._ended = self._stopped()
 
     def _run_eagerly(self, ready):
-        for number, batch in enumerate(self._source.epoch(self._epoch)):
-            if number == 0 and not self._runner.settled():
+        first = self._next
+        for number, batch in enumerate(self._source.epoch(self._epoch, first), first):
+            if number == first and not self._runner.settled():
                 ready(batch)
             self._interrupts.check()
+            step, looking = self._hooks.next_look(number)
             self._hooks.begin(number, 1)
             logs = self._interrupts.shield(self._runner.run_batch, batch)
-            self._tell(EagerResult(number, logs))
+            self._tell(EagerResult(number, logs), looking if step == number else ())
             if self._stopped():
                 break

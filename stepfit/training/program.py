@@ -66,7 +66,7 @@ class Traced:
     def __init__(self, step, values, structure, specs):
         begin = time.perf_counter()
         traced = jax.jit(step).trace(values, _KEY, structure.unflatten(specs))
-        self.original, self.layout = traced.jaxpr, step.layout
+        self.original, self.layout, self.structure = traced.jaxpr, step.layout, structure
         logs, new_values = traced.out_info
         self.log_specs, self.log_structure = jax.tree.flatten(logs)
         self.value_specs = new_values
@@ -107,6 +107,7 @@ class Program:
 
     def __init__(self, traced, specs, capacity=None, resident=(), donate=True, least=1):
         self.specs, self.resident, self.layout = specs, resident, traced.layout
+        self.traced = traced
         self._value_specs = traced.value_specs
         self.log_structure, self.log_specs = traced.log_structure, traced.log_specs
         sizes = {i: _bytes([traced.value_specs[i]]) for i in traced.carried}

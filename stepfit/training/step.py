@@ -21,7 +21,9 @@ import numpy as np
 from stepfit.core import errors, scope
 from stepfit.metrics import Mean
 from stepfit.random.seed_generator import global_generator
+from stepfit.training import contract
 from stepfit.training.compiled import LossTracker
+from stepfit.training.leftovers import leave_behind
 from stepfit.training.state import TrainState
 
 _RETURNS = {
@@ -31,8 +33,13 @@ _RETURNS = {
 }
 
 
-def is_stateless(method):
-    """Say whether a step method takes ``(state, data)`` rather than ``(data)``."""
+def is_stateless(method, name):
+    """Say whether a step method takes ``(state, data)`` rather than ``(data)``.
+
+    Args:
+        method: the bound method.
+        name: what messages call it.
+    """
     if getattr(method, "_serves_both_styles", False):
         return False
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -41,7 +48,7 @@ def is_stateless(method):
     if len(required) > 2 or not parameters:
         names = ", ".join(p.name for p in parameters)
         raise errors.bad_type(
-            f"{method.__qualname__}", "the arguments (self, state, data) or (self, data)",
+            name, "the arguments (self, state, data) or (self, data)",
             f"(self, {names})" if names else "(self)",
         )  # fmt: skip
     return len(required) == 2 or (len(parameters) == 2 and parameters[0].name == "state")
@@ -63,8 +70,9 @@ class Step:
     def __init__(self, model, kind, layout):
         self.model, self.kind, self.layout = model, kind, layout
         self.method = getattr(model, f"{kind}_step")
-        self.stateless = is_stateless(self.method)
         self.name = f"{type(model).__name__}.{kind}_step"
+        self.stateless = is_stateless(self.method, self.name)
+        self.log_names = []  # of the last run
         self.traces = 0
         self.closed = False  # whether the layout is known to hold all that the step uses
         self.guests = []  # Variables met in the last run that the layout does not hold
@@ -89,8 +97,13 @@ class Step:
             except Exception as e:
                 self._explain(e, batch)
                 raise
+            finally:
+                leave_behind(self.model, self.name)
+            if self.kind == "train":
+                contract.check_calls(self, s.calls)
             if self.kind != "predict":
                 result = self._settle_logs(s, given, result)
+                self.log_names = list(result)
         self.guests = [v for v in s.guests.values() if id(v) not in given]
         self.guest_values = [(v, s.values[id(v)]) for v in self.guests if id(v) in s.values]
         if self.guests and self.closed:
@@ -243,17 +256,31 @@ class Step:
                 "elements, because that is what fit() was given; write "
                 "`x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)`."
             )
-        elif isinstance(e, jax.errors.ConcretizationTypeError):
-            e.add_note(
-                f"In {self.name}, which is compiled: Python `if`, float() and int() need values, "
-                "and a step has only traced ones. Use stepfit.ops.where or stepfit.ops.cond, or "
-                "compile(run_eagerly=True) while you look for a mistake."
-            )
-        elif isinstance(e, TypeError) and "value_and_grad" in text and "scalar" in text:
-            e.add_note(
-                f"In {self.name}: the function differentiated must return one scalar, or "
-                "(scalar, aux) with has_aux=True."
-            )
+        else:
+            explain(e, self.name)
+
+
+_VALUES = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)
+
+
+def explain(e, where):
+    """Add to one of JAX's errors what it means where it was raised."""
+    if isinstance(e, _VALUES):
+        e.add_note(
+            f"In {where}, which is compiled: Python `if`, float(), int() and NumPy's functions "
+            "need values, and traced arrays have none. Use stepfit.ops or jax.numpy (where, cond), "
+            "or compile(run_eagerly=True) while you look for a mistake."
+        )
+    elif isinstance(e, TypeError) and "scalar-output functions" in str(e):
+        e.add_note(
+            f"In {where}: the function differentiated must return one scalar, or "
+            "(scalar, aux) with has_aux=True."
+        )
+    elif isinstance(e, TypeError) and "aux output to return a two-element tuple" in str(e):
+        e.add_note(
+            f"In {where}: with has_aux=True, the function differentiated must return "
+            "(scalar, aux); put several values into one tuple: (loss, (y_pred, other))."
+        )
 
 
 def _short(name):

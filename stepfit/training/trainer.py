@@ -11,25 +11,24 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import jax
-import numpy as np
 
-from stepfit.callbacks import Callback, CallbackList, History
+from stepfit.callbacks import BackupAndRestore, Callback, CallbackList, History
 from stepfit.core import errors
-from stepfit.core import scope as scopes
 from stepfit.training import arguments, default_steps
 from stepfit.training.compilation import Compilation
 from stepfit.training.data import make_source, split_validation, unpack_validation_data
 from stepfit.training.data.class_weight import weigh_batch
+from stepfit.training.dry_run import DryRunner
 from stepfit.training.engine import Runner
+from stepfit.training.fit_loop import FitLoop
 from stepfit.training.interrupts import SafeInterrupts
 from stepfit.training.logs import Outputs, to_floats
+from stepfit.training.look import Look
 from stepfit.training.passes import Pass
+from stepfit.training.progress import Progress
 from stepfit.training.report import ExecutionReport, report_of
+from stepfit.training.values import ValueChecks
 from stepfit.utils import unpack_x_y_sample_weight
-from stepfit.utils.console import print_msg
-
-_MOST_LABELS = 1 << 26  # bytes of labels that are looked at before training
-
 
 Verbosity = Literal["auto", 0, 1, 2] | bool
 Callbacks = Callback | Iterable[Callback] | None
@@ -94,6 +93,8 @@ class Trainer(Compilation):
                     f"{self._where()} fit", "at least one trainable variable", "none",
                     "hold layers in attributes of the model, and check `trainable`",
                 )  # fmt: skip
+            if self._look is not None:
+                self._look.check_held(self)
         if kind == "train" and self._optimizer is None and default:
             self._optimizer = self.optimizer
         if kind == "train" and self._optimizer is not None and not self._optimizer.built:
@@ -125,9 +126,11 @@ class Trainer(Compilation):
             return
         try:
             x, y, _ = unpack_x_y_sample_weight(batch)
-            y_pred = _abstractly(lambda v: default_steps.forward(self, v, training=False), x)
+            look = Look(self, x)
+            self.__dict__["_look"] = look  # past __setattr__: a look changes nothing
+            y_pred = look.outputs
             if loss is not None and y is not None:
-                loss.build(y, y_pred)
+                loss.build(y, y_pred, look.linear if required else ())
             if metrics is not None and (y is not None or not _any_given(metrics)):
                 metrics.build(y, y_pred)
         except Exception:
@@ -138,18 +141,6 @@ class Trainer(Compilation):
             raise errors.bad_value(
                 "y", "targets, because compile() was given metrics", "None", "pass y"
             )
-
-    def _check_labels(self, source, where="y"):
-        """Look at labels in memory, all of them unless they are many, else at the first batch."""
-        if self._compiled_loss is None or not self._compiled_loss.terms:
-            return
-        for look in (lambda: getattr(source, "data", None), source.peek):
-            data = look()
-            y = unpack_x_y_sample_weight(data)[1] if isinstance(data, (tuple, list)) else None
-            size = sum(getattr(leaf, "nbytes", 0) for leaf in jax.tree.leaves(y))
-            if y is not None and size <= _MOST_LABELS:
-                self._compiled_loss.check_labels(y, where)
-                return
 
     def _check_optimizer(self):
         """Raise where there are trainable variables that came after the optimizer was built."""
@@ -165,6 +156,7 @@ class Trainer(Compilation):
 
     # -- fit, evaluate, predict --------------------------------------------------------------------
 
+    @errors.checks_arguments
     def fit(
         self,
         x: Any = None,
@@ -183,13 +175,15 @@ class Trainer(Compilation):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int | Iterable[int] = 1,
+        dry_run: bool = False,
     ) -> History:
         """Train the model.
 
         Args:
-            x: arrays (also in lists or dicts), a generator, an iterable of batches, a
-                `tf.data.Dataset` or a torch DataLoader.
-            y: targets, for arrays.
+            x: arrays, sparse ones too (also in lists or dicts), a generator, an iterable of
+                batches, a `PyDataset`, `tf.data.Dataset` or torch DataLoader, a dataset of grain or
+                Hugging Face: docs/data.md.
+            y: targets, for arrays; names of columns, for Hugging Face datasets.
             batch_size: samples per batch, for arrays; default 32.
             epochs: the epoch to stop after.
             verbose: 0 silent, 1 progress bar, 2 one line per epoch, "auto" (1).
@@ -204,6 +198,8 @@ class Trainer(Compilation):
             validation_steps: batches to validate on.
             validation_batch_size: samples per batch of validation arrays; default `batch_size`.
             validation_freq: validate every so many epochs, or after the epochs in a list.
+            dry_run: build, check and compile everything, train nothing, and return a `DryRun` that
+                says what would be done.
 
         Returns:
             A `History`: ``history.history`` maps each name to its values, one per epoch.
@@ -211,67 +207,54 @@ class Trainer(Compilation):
         Raises:
             ValueError, TypeError: naming the argument; the model is as it was then.
         """
-        with SafeInterrupts() as interrupts:
-            epochs = arguments.count(epochs, "fit(epochs)", least=1)
-            initial_epoch = arguments.count(initial_epoch, "fit(initial_epoch)", least=0)
+        with SafeInterrupts() as interrupts, contextlib.ExitStack() as held:
+            dry = held.enter_context(DryRunner(self, arguments.flag(dry_run, "fit(dry_run)")))
+            initial_epoch, epochs = arguments.epochs(initial_epoch, epochs)
             validate_after = arguments.validation_epochs(validation_freq)
             if validation_split and validation_data is None:
                 (x, y, sample_weight), validation_data = split_validation(
                     x, y, sample_weight, validation_split
                 )
-            source = make_source(
+            x, validation_data = dry.data(x), dry.data(validation_data)
+            source = held.enter_context(make_source(
                 x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, steps=steps_per_epoch,
-                class_weight=class_weight,
-            )  # fmt: skip
+                class_weight=class_weight, seed=dry.seed(x, shuffle),
+            ))  # fmt: skip
             validation = None
+            validation_batch_size = arguments.validation(
+                validation_data, validation_steps, validation_batch_size
+            )
             if validation_data is not None:
                 vx, vy, vw = unpack_validation_data(validation_data)
-                validation = make_source(
+                validation = held.enter_context(make_source(
                     vx, vy, vw, batch_size=validation_batch_size or batch_size,
                     steps=validation_steps, argument="validation_data",
                     steps_argument="validation_steps",
-                )  # fmt: skip
-            hooks = self._callback_list(callbacks, verbose, epochs, source, history=True)
-            if validation is not None and validation_freq != 1:  # epochs in which no val_... is due
+                ))  # fmt: skip
+            if dry.wanted:
+                hooks = dry.hooks(callbacks, verbose)
+            else:
+                hooks = self._callback_list(callbacks, verbose, epochs, source, history=True)
+            if validation is not None and validation_freq != 1 and not dry.wanted:
+                # there are epochs in which no val_... is due
                 hooks.set_params({**hooks.params, "validation_freq": validation_freq})
+            source.keeps_states = any(isinstance(c, BackupAndRestore) for c in hooks.callbacks)
             self._ready("train", source.form())
-            self._check_labels(source)
+            source = ValueChecks(self).source(source)
             if validation is not None:
                 with arguments.naming("validation_data"):
                     self._ready("test", validation.form())
-                self._check_labels(validation, "validation_data[1]")
+                validation = ValueChecks(self).source(validation, "validation_data")
+            arguments.check_monitors(hooks.callbacks, self._log_names(validation))
+            if dry.wanted:
+                return dry.report(source, validation, hooks, epochs - initial_epoch)
 
             self.stop_training = False
-            logs = {}
-            counts = {id(o): count for o, count in self._update_counts()}
-            hooks.on_train_begin()
-            for epoch in range(initial_epoch, epochs):
-                self.reset_metrics()
-                hooks.on_epoch_begin(epoch)
-                logs = self._run_pass(
-                    "train", source, epoch, hooks, interrupts, more=epoch + 1 < epochs,
-                    meanwhile=validation and (lambda: self._runner("test").warm_up(validation)),
-                )  # fmt: skip
-                if validation is not None and validate_after(epoch + 1):
-                    results = self._evaluate(validation, hooks, interrupts)
-                    logs.update({f"val_{k}": v for k, v in results.items()})
-                hooks.on_epoch_end(epoch, logs)
-                if hooks.params.get("verbose") == 2 and not self._runner("train").announced:
-                    self._runner("train").announced = True
-                    print_msg(self.execution_report()["train"].line())
-                if self.stop_training:
-                    break
-            for optimizer, count in self._update_counts():
-                if count != counts.get(id(optimizer), 0):
-                    optimizer.finalize_variable_values(optimizer._trainable_variables)
-            hooks.on_train_end(logs)
+            progress = Progress(initial_epoch, source, hooks.callbacks, validation)
+            FitLoop(self, progress, epochs, hooks, interrupts, validation, validate_after).run()
         return self.history
 
-    def _update_counts(self):
-        """Return ``(optimizer, updates so far)`` for those that keep averages of the weights."""
-        found = (getattr(o, "inner_optimizer", o) for o in self._optimizers())
-        return [(o, int(o.iterations)) for o in found if o.use_ema and o.built]
-
+    @errors.checks_arguments
     def evaluate(
         self,
         x: Any = None,
@@ -296,11 +279,12 @@ class Trainer(Compilation):
             The loss if there are no metrics, else a list: the loss, then the metrics in the order
             of `metrics_names`; or a dict.
         """
-        with SafeInterrupts() as interrupts:
+        with SafeInterrupts() as interrupts, contextlib.ExitStack() as held:
             source = make_source(x, y, sample_weight, batch_size=batch_size, steps=steps,
                                  steps_argument="steps")  # fmt: skip
+            held.enter_context(source)
             self._ready("test", source.form())
-            self._check_labels(source)
+            source = ValueChecks(self).source(source)
             hooks = self._callback_list(callbacks, verbose, 1, source)
             results = self._evaluate(source, hooks, interrupts)
         return results if return_dict else self._in_order(results)
@@ -312,6 +296,7 @@ class Trainer(Compilation):
             hooks.on_test_end(logs)
         return logs
 
+    @errors.checks_arguments
     def predict(
         self,
         x: Any,
@@ -329,9 +314,11 @@ class Trainer(Compilation):
         Returns:
             Arrays in the structure of the model's outputs, batches joined along axis 0.
         """
-        with SafeInterrupts() as interrupts:
+        with SafeInterrupts() as interrupts, contextlib.ExitStack() as held:
             source = make_source(x, batch_size=batch_size, steps=steps, steps_argument="steps")
+            held.enter_context(source)
             self._ready("predict", source.form())
+            source = ValueChecks(self).source(source, targets=False)
             hooks = self._callback_list(callbacks, verbose, 1, source)
             outputs = Outputs(source.num_samples)
             hooks.on_predict_begin()
@@ -339,15 +326,23 @@ class Trainer(Compilation):
             hooks.on_predict_end()
         return outputs.joined()
 
+    def _log_names(self, validation):
+        """Return the names that the logs of an epoch will have."""
+        names = list(self._runner("train").log_names)
+        if validation is not None:
+            names += [f"val_{name}" for name in self._runner("test").log_names]
+        return names
+
     def _run_pass(
-        self, kind, source, epoch, callbacks, interrupts, collect=None, more=False, meanwhile=None
-    ):
+        self, kind, source, epoch, callbacks, interrupts, collect=None, more=False, meanwhile=None,
+        progress=None, guard=None,
+    ):  # fmt: skip
         """Run one kind of step over an epoch of a source; returns the last logs."""
         self._training_now += kind == "train"
         try:
             one_pass = Pass(
                 self._runner(kind), source, epoch, callbacks, interrupts, collect=collect,
-                more=more, meanwhile=meanwhile,
+                more=more, meanwhile=meanwhile, progress=progress, guard=guard,
                 stopped=lambda: self.stop_training and kind == "train",
             )  # fmt: skip
             last = one_pass.run(lambda batch: self._ready(kind, batch))
@@ -357,14 +352,16 @@ class Trainer(Compilation):
 
     @contextlib.contextmanager
     def _metrics_apart(self):
-        """Give the block metrics of its own: an epoch that is under way keeps its."""
+        """Give the block metrics of its own: a pass that is under way keeps its."""
         kept = []
         if self._training_now:
             kept = [(v, v.value) for m in self._all_metrics() for v in m.variables]
         self.reset_metrics()
+        self._training_now += 1  # a hook in the block may evaluate, too
         try:
             yield
         finally:
+            self._training_now -= 1
             for variable, value in kept:
                 variable.assign(value)
 
@@ -419,8 +416,7 @@ class Trainer(Compilation):
         if class_weight is not None:
             data = weigh_batch(data, class_weight, "x", 0)
         self._ready(kind, data)
-        if self._compiled_loss is not None and self._compiled_loss.terms:
-            self._compiled_loss.check_labels(unpack_x_y_sample_weight(data)[1])
+        ValueChecks(self).batch(data)
         with SafeInterrupts() as interrupts, self._metrics_apart():
             logs = to_floats(interrupts.shield(self._runner(kind).run_batch, data))
         return logs if return_dict else self._in_order(logs)
@@ -429,20 +425,8 @@ class Trainer(Compilation):
         """Return the model's outputs for one batch, as NumPy arrays."""
         data = arguments.one_batch(x, None, None)
         self._ready("predict", data)
+        ValueChecks(self).batch(data, targets=False)
         return jax.device_get(self._runner("predict").run_batch(data))
-
-
-def _abstractly(fn, x):
-    def struct(leaf):
-        leaf = np.asarray(leaf) if not hasattr(leaf, "dtype") else leaf
-        return jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype))
-
-    def run(value):
-        with scopes.Scope(collect_losses=True) as scope:
-            scope.abstract = True
-            return fn(value)
-
-    return jax.eval_shape(run, jax.tree.map(struct, x))
 
 
 def _any_given(metrics):

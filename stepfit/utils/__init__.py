@@ -12,10 +12,13 @@ from stepfit.utils.get_file import get_file
 from stepfit.utils.numerical import normalize, to_categorical
 from stepfit.utils.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from stepfit.utils.progbar import Progbar
+from stepfit.utils.py_dataset import PyDataset, Sequence
 from stepfit.utils.seeds import set_random_seed
 
 __all__ = [
     "Progbar",
+    "PyDataset",
+    "Sequence",
     "disable_interactive_logging",
     "enable_interactive_logging",
     "get_file",

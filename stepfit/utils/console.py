@@ -4,6 +4,7 @@ import logging
 import sys
 
 _state = {"interactive": True}
+_unfinished: list = []  # (stream, width) of a line that the next text takes the place of
 
 
 def enable_interactive_logging():
@@ -38,7 +39,31 @@ def print_msg(message, line_break=True):
         if text:
             logging.getLogger("stepfit").info(text)
         return
-    text = f"{message}\n" if line_break else str(message)
+    clear_line()
+    _write(f"{message}\n" if line_break else str(message))
+
+
+def draw_line(text, width, finish):
+    """Draw a line on a terminal, in the place of the unfinished one if there is one.
+
+    Args:
+        text: begins with a carriage return.
+        width: number of columns it takes.
+        finish: whether the line stays; else the next one, or any message, takes its place.
+    """
+    _write(f"{text}\n" if finish else text)
+    _unfinished[:] = [] if finish else [(sys.stdout, width)]
+
+
+def clear_line():
+    """Take an unfinished line off the terminal, so that what a user prints has its own line."""
+    if _unfinished:
+        stream, width = _unfinished.pop()
+        if stream is sys.stdout:
+            _write("\r" + " " * width + "\r")
+
+
+def _write(text):
     try:
         sys.stdout.write(text)
     except UnicodeEncodeError:

@@ -18,7 +18,7 @@ import time
 import numpy as np
 
 from stepfit.core import errors
-from stepfit.utils.console import is_interactive_logging_enabled, print_msg
+from stepfit.utils.console import draw_line, is_interactive_logging_enabled, print_msg
 
 _GREEN, _DIM, _BOLD, _RESET = "\x1b[32m", "\x1b[37m", "\x1b[1m", "\x1b[0m"
 _SMALLEST_BAR = 5
@@ -150,7 +150,7 @@ class Progbar:
             done = min(int(bar * current / self.target), bar)
             line = self._paint(count, bar, done, clock) + line[len(count) + 2 + bar + len(clock) :]
         text = "\n".join([f"\r{line}{blank}", *lines[1:]])
-        print_msg(text, line_break=finalize)
+        draw_line(text, self._drawn_width, finish=finalize)
         self._drawn_at = time.monotonic()
 
     def _paint(self, count, bar, done, clock):

@@ -57,5 +57,5 @@ def test_terminate_on_nan_stops_within_the_epoch(capsys):
         X, y, batch_size=8, epochs=3, shuffle=False, verbose=0,
         callbacks=[keras.callbacks.TerminateOnNaN()],
     )  # fmt: skip
-    assert capsys.readouterr().out == "Batch 1: Invalid loss, terminating training\n"
+    assert capsys.readouterr().out.startswith("Batch 1: Invalid loss, terminating training\n")
     assert len(model.history.epoch) == 1

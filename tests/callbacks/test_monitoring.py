@@ -176,8 +176,12 @@ BAD = [
      "EarlyStopping(monitor='val_loss'): expected a metric with one value, found float64[3]; "
      "monitor another one, or reduce it in the step."),
     (lambda: ModelCheckpoint("m.keras"), ValueError,
-     "ModelCheckpoint: expected weights only, in this version, found save_weights_only=False with "
-     "filepath='m.keras'; pass save_weights_only=True and a filepath that ends in '.npz'."),
+     "ModelCheckpoint: expected weights only (this version cannot save whole models yet), found "
+     "save_weights_only=False with filepath='m.keras'; pass save_weights_only=True and a filepath "
+     "that ends in '.npz'."),
+    (lambda: checkpoint("m.npz", save_best_only=True, save_freq=5), ValueError,
+     "ModelCheckpoint(monitor='val_loss'): expected a metric of training, because save_freq=5 "
+     "looks at batches, found one of validation; pass monitor='loss', or save_freq='epoch'."),
     (lambda: ModelCheckpoint("m.weights.h5", save_weights_only=True), ValueError,
      "ModelCheckpoint(filepath): expected a path that ends in '.npz', the one format of this "
      "version, found 'm.weights.h5'; rename it, for example to 'weights.npz'."),

@@ -85,7 +85,10 @@ CHOICES = {  # environment and code -> the folder in use, below the test's own
     "jax.config": ({}, "jax.config.update('jax_compilation_cache_dir', {!r} + '/own')", "own"),
     "switched off in JAX": ({"JAX_ENABLE_COMPILATION_CACHE": "0"}, "", None),
     "switched off": ({"STEPFIT_COMPILATION_CACHE": "off"}, "", None),
-    "not a folder": ({"STEPFIT_COMPILATION_CACHE": "a_file/cache"}, "", None),
+    "not a folder": (  # which is warned of
+        {"STEPFIT_COMPILATION_CACHE": "a_file/cache"},
+        "import warnings; warnings.simplefilter('ignore')", None,
+    ),
     "the user's": ({}, "", "stepfit/compiled"),
     "switched off in code": (
         {}, "import stepfit; stepfit.config.set_compilation_cache(None)", None,

@@ -35,7 +35,7 @@ MESSAGES = [
         lambda: losses.BinaryCrossentropy()(ones((8, 2)), ones((4, 2))),
         ValueError,
         "binary_crossentropy: expected y_true and y_pred of the same shape, found y_true (8, 2) "
-        "and y_pred (4, 2); reshape y to the shape of the model's output.",
+        "and y_pred (4, 2); the first axis counts the samples.",
     ),
     (
         lambda: losses.mean_absolute_error(1.0, 2.0),

@@ -295,7 +295,7 @@ def test_the_report_says_why_steps_ran_one_by_one(steps, callbacks, text):
 
 def test_time_per_step_comes_down_to_what_it_is():
     model = dense()
-    x = np.repeat(X, 100, axis=0)
+    x = np.repeat(X, 100, axis=0) / 100
     model.fit(x, x[:, :1], batch_size=2, verbose=0)
     program = model._runner("train").programs[0]
     program.seconds_per_step = 0.1  # far too long, as if the machine had been busy

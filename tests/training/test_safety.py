@@ -166,6 +166,7 @@ def test_metrics_of_a_compiled_model_inside_are_not_reported():
     assert len(outer.get_state().optimizer_variables) == 2
 
 
+@pytest.mark.filterwarnings("ignore:.*nothing is learnt")
 def test_compute_loss_takes_the_losses_of_the_newest_forward_pass():
     def run(strength):
         class Own(keras.Sequential):

@@ -275,6 +275,7 @@ class RawLossOnly(keras.Model):
         return {"loss": jnp.mean((self(x) - y) ** 2)}
 
 
+@pytest.mark.filterwarnings("ignore:.*nothing is learnt")
 def test_a_raw_loss_whose_tracker_the_step_left_alone_is_averaged():
     model = made(RawLossOnly)
     history = model.fit(X, Y, batch_size=10, shuffle=False, verbose=0).history
@@ -403,6 +404,7 @@ def test_a_wrong_step_is_named_and_nothing_is_touched(name):
     assert int(model.optimizer.iterations.value) == 0
 
 
+@pytest.mark.filterwarnings("ignore:.*nothing is learnt")
 def test_wrong_arity_of_data_says_what_data_is():
     def train_step(self, data):
         x, y = data

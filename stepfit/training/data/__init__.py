@@ -6,7 +6,10 @@ knows nothing else about it.
 
 from stepfit.training.data.arrays import ArraySource
 from stepfit.training.data.base import DataSource
-from stepfit.training.data.source import make_source, unpack_validation_data
+from stepfit.training.data.source import argument_names, make_source, unpack_validation_data
 from stepfit.training.data.splitting import split_validation
 
-__all__ = ["ArraySource", "DataSource", "make_source", "split_validation", "unpack_validation_data"]
+__all__ = [
+    "ArraySource", "DataSource", "argument_names", "make_source", "split_validation",
+    "unpack_validation_data",
+]  # fmt: skip

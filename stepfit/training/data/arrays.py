@@ -1,5 +1,6 @@
 """Batches from arrays in memory."""
 
+import math
 import warnings
 from typing import Any
 
@@ -11,6 +12,7 @@ from stepfit.training.data import class_weight as class_weights
 from stepfit.training.data import leaves
 from stepfit.training.data.base import DataSource
 from stepfit.training.data.order import permutation
+from stepfit.training.data.sparse import SparseRows, is_sparse
 from stepfit.utils.packing import pack_x_y_sample_weight
 
 DEFAULT_BATCH_SIZE = 32
@@ -125,7 +127,7 @@ class ArraySource(DataSource):
 
     Attributes:
         data: the whole data in the form of a batch.
-        nbytes: its size.
+        nbytes: its size; infinite for sparse data, which must not become dense as a whole.
         on_device: its arrays on the device, once the engine has put them there.
     """
 
@@ -135,6 +137,7 @@ class ArraySource(DataSource):
         self, x, y=None, sample_weight=None, *, batch_size=None, shuffle=False, steps=None,
         class_weight=None, seed=0, names=("x", "y", "sample_weight"), steps_name="steps_per_epoch",
     ):  # fmt: skip
+        self._names = names
         x, y, sample_weight = standardize(x, y, sample_weight, names)
         if class_weight is not None:
             sample_weight = class_weights.combine(y, sample_weight, class_weight, names[1])
@@ -151,7 +154,10 @@ class ArraySource(DataSource):
             warnings.warn(text, UserWarning, stacklevel=2)
             self.num_batches = self.batches_per_pass
         self.shuffle, self.seed = shuffle, seed
-        self.nbytes = sum(leaf.nbytes for leaf in jax.tree.leaves(self.data))
+        held = jax.tree.leaves(self.data)
+        self.nbytes = sum(leaf.nbytes for leaf in held)
+        if any(isinstance(leaf, SparseRows) for leaf in held):
+            self.nbytes = math.inf  # never as a whole on the device
         self.on_device: Any = None
         self._orders: dict[int, np.ndarray] = {}
 
@@ -221,8 +227,26 @@ class ArraySource(DataSource):
             wanted = buffer[:count].reshape(-1, *buffer.shape[2:])
             if rows is None:
                 wanted[...] = leaf[start : start + len(wanted)]
+            elif isinstance(leaf, SparseRows):
+                wanted[...] = leaf[rows]
             else:
                 np.take(leaf, rows, axis=0, out=wanted, mode="clip")
+
+    def state(self, epoch, step):
+        return {"seed": self.seed, "samples": self.num_samples, "batch_size": self.batch_size}
+
+    def restore(self, state, epoch, step):
+        if state is None:
+            return
+        self.seed, self._orders = state["seed"], {}
+        known = (self.num_samples, self.batch_size)
+        wanted = (state["samples"], state["batch_size"])
+        if step and known != wanted:
+            raise errors.bad_value(
+                self._names[0], f"the data of the run that goes on: {wanted[0]} samples in "
+                f"batches of {wanted[1]}", f"{known[0]} samples in batches of {known[1]}",
+                "pass the same data and batch_size, or start anew",
+            )  # fmt: skip
 
     def epoch(self, epoch, start=0):
         return (self.batch(epoch, step) for step in range(start, self.num_batches))
@@ -249,6 +273,6 @@ def looks_like_arrays(x):
     """Say whether `x` is an array, or a structure or list that is taken for arrays."""
     if isinstance(x, (dict, list, tuple, np.ndarray, str, bytes, int, float, complex)):
         return True
-    if hasattr(x, "__array__") or hasattr(x, "to_numpy") or hasattr(x, "toarray"):
+    if hasattr(x, "__array__") or hasattr(x, "to_numpy") or is_sparse(x):
         return True
     return hasattr(x, "shape") and hasattr(x, "dtype")

@@ -12,17 +12,22 @@ from typing import Any
 class DataSource:
     """A source of batches, the same interface for every kind of data.
 
+    As a context manager it closes itself.
+
     Attributes:
         num_batches: batches in one epoch, or None while that is not known.
         batch_size: rows of a full batch, or None where the data makes its own batches.
         num_samples: rows in one pass over the data, or None.
         description: what the data is, for messages ("arrays", "a generator", ...).
+        keeps_states: whether `state` will be asked for. Sources that must write something down
+            while they read do so once this is true; it becomes true with the first `state`.
     """
 
     num_batches: Any = None
     batch_size: Any = None
     num_samples: Any = None
     description = "data"
+    keeps_states = False
 
     def epoch(self, epoch, start=0):
         """Return an iterator over the batches of one epoch.
@@ -40,3 +45,31 @@ class DataSource:
     def form(self):
         """Return the first batch, or its shapes and dtypes alone where they are known."""
         return self.peek()
+
+    def state(self, epoch, step):
+        """Return what a new source needs to go on with batch `step` of `epoch`.
+
+        Args:
+            epoch, step: the next batch to train on; (epoch + 1, 0) when an epoch is over.
+
+        Returns:
+            A dict that JSON can hold, or None.
+        """
+        return None
+
+    def restore(self, state, epoch, step):
+        """Have ``epoch(epoch, start=step)`` go on where another source was.
+
+        Args:
+            state: what `state(epoch, step)` returned there.
+            epoch, step: the next batch.
+        """
+
+    def close(self):
+        """End threads and processes that read ahead; the source may be used again."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.close()

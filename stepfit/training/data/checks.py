@@ -1,6 +1,10 @@
 """Checks of the arguments that say how data is cut into batches."""
 
+import dis
+import itertools
 import math
+import types
+import warnings
 
 import numpy as np
 
@@ -29,6 +33,22 @@ def batch_size(value):
 def steps(value, argument="steps_per_epoch"):
     """Return a checked number of steps (None: not given)."""
     return positive_int(value, argument, "leave it out to use all the data")
+
+
+_WAYS_OUT = {"RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS"}  # of a generator's code
+
+
+def warn_of_endless(data, name, steps_argument):
+    """Warn of an iterator that can be seen never to end, where no number of steps is given."""
+    data = getattr(data, "lent", data)
+    endless = isinstance(data, (itertools.count, itertools.cycle))
+    if isinstance(data, types.GeneratorType):
+        names = {i.opname for i in dis.get_instructions(data.gi_code)}
+        endless = "JUMP_BACKWARD" in names and names.isdisjoint(_WAYS_OUT)
+    if endless:
+        fix = f"pass {steps_argument}=..., or the first epoch will not end"
+        text = errors.message(name, "data that ends", "a generator without an end", fix)
+        warnings.warn(text, UserWarning, stacklevel=4)
 
 
 def shuffle(value):

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stepfit.core import config, errors
+from stepfit.training.data import sparse
 
 
 def is_structure(value):
@@ -49,9 +50,13 @@ def named_leaves(value, path):
 def to_array(value, path):
     """Return a leaf as a NumPy array that JAX can take without changing its numbers.
 
+    Sparse arrays become `SparseRows`.
+
     Floats of another width become `floatx`, 64-bit integers become 32-bit ones where JAX has no
     64-bit types (with an error where a number does not fit).
     """
+    if isinstance(value, sparse.SparseRows) or sparse.is_sparse(value):
+        return sparse.sparse_rows(value, path, to_array)
     array = _as_numpy(value, path)
     _check_kind(array, path)
     return narrow(array, path)
@@ -106,9 +111,6 @@ def _as_numpy(value, path):
     if torch is not None and isinstance(value, torch.Tensor):
         value = value.detach().cpu()
         return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
-    if hasattr(value, "tocoo") and hasattr(value, "toarray"):
-        fix = "pass .toarray() of it"
-        raise errors.bad_type(path, "a dense array", "a sparse matrix", fix)
     if hasattr(value, "iloc") and hasattr(value, "to_numpy"):
         return _from_pandas(value, path)
     if hasattr(value, "__array__"):
@@ -161,6 +163,8 @@ def to_batch_array(value, path):
         return value
     if isinstance(value, (bool, int, float)):
         return np.asarray(value)
+    if sparse.is_sparse(value):
+        value = sparse.densify(value)
     array = _as_numpy(value, path)
     if array.ndim:
         _check_kind(array, path)

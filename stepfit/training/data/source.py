@@ -5,8 +5,24 @@ from stepfit.training.data import checks
 from stepfit.training.data.arrays import ArraySource, looks_like_arrays
 from stepfit.training.data.base import DataSource
 from stepfit.training.data.generators import IterableSource
+from stepfit.training.data.grain_data import (
+    MapDatasetSource,
+    StatefulSource,
+    is_map_dataset,
+    keeps_its_state,
+)
+from stepfit.training.data.hf_data import (
+    StreamSource,
+    TableSource,
+    are_columns,
+    is_stream,
+    is_table,
+    refuse_splits,
+)
+from stepfit.training.data.numbered import NumberedSource
+from stepfit.training.data.py_data import PyDatasetSource, is_py_dataset
 from stepfit.training.data.tf_data import TfDataSource, is_tf_dataset
-from stepfit.training.data.torch_loader import TorchLoaderSource, is_torch_loader
+from stepfit.training.data.torch_loader import TorchLoaderSource, is_torch_loader, refuse_samples
 
 
 def make_source(
@@ -16,13 +32,14 @@ def make_source(
     """Return the `DataSource` for the data a user passed.
 
     Args:
-        x: arrays (NumPy, jax, torch, TensorFlow, pandas, lists of numbers; also in dicts, lists
-            and tuples), a generator, an iterable of batches, an object with `__len__` and
-            `__getitem__`, a `tf.data.Dataset`, a torch DataLoader, or a `DataSource` (returned).
-        y: targets, for arrays only.
-        sample_weight: weights, for arrays only.
-        batch_size: rows per batch, for arrays.
-        shuffle: True, False or "batch", for arrays.
+        x: arrays (NumPy, jax, torch, TensorFlow, pandas, sparse, lists of numbers; also in dicts,
+            lists and tuples), a generator, an iterable of batches, an object with `__len__` and
+            `__getitem__`, a `PyDataset`, a `tf.data.Dataset`, a torch DataLoader, an object of
+            grain or of Hugging Face `datasets`, or a `DataSource` (returned).
+        y: targets, for arrays; names of columns, for Hugging Face datasets.
+        sample_weight: weights, likewise.
+        batch_size: rows per batch, for arrays and Hugging Face datasets.
+        shuffle: True, False or "batch", for arrays; whether batches by number are shuffled.
         steps: batches per epoch, or None for all of the data.
         class_weight: dict from class index to weight, for every kind of data.
         seed: non-negative integer that fixes the order of shuffled data; drawn where None.
@@ -40,12 +57,27 @@ def make_source(
     shuffle, class_weight = checks.shuffle(shuffle), checks.class_weight(class_weight)
     if seed is None:
         seed = seeding.draw_seed() if shuffle else 0
+    refuse_splits(x, names[0])
     if x is None or looks_like_arrays(x):
         return ArraySource(
             x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, steps=steps,
             class_weight=class_weight, seed=seed, names=names, steps_name=steps_argument,
         )  # fmt: skip
+    if is_table(x) or is_stream(x):
+        kind = TableSource if is_table(x) else StreamSource
+        for name, value in ((names[1], y), (names[2], sample_weight)):
+            if not are_columns(value):
+                fix = f"for example {name}='label'"
+                expected = "the name of a column, or a list of names"
+                raise errors.bad_type(name, expected, errors.describe(value), fix)
+        return kind(
+            x, y=y, sample_weight=sample_weight, steps=steps, class_weight=class_weight,
+            batch_size=batch_size, shuffle=shuffle, seed=seed, name=argument, names=names,
+            steps_name=steps_argument,
+        )  # fmt: skip
     source = _kind(x, names[0])
+    if steps is None:
+        checks.warn_of_endless(x, names[0], steps_argument)
     for name, value in ((names[1], y), (names[2], sample_weight)):
         if value is not None:
             fix = "let it yield (x, y) or (x, y, sample_weight)"
@@ -91,8 +123,17 @@ def _kind(x, name):
         return TfDataSource
     if is_torch_loader(x):
         return TorchLoaderSource
-    if hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__")):
+    if is_map_dataset(x):
+        return MapDatasetSource
+    if keeps_its_state(x):
+        return StatefulSource
+    if is_py_dataset(x):
+        return PyDatasetSource
+    refuse_samples(x, name)
+    if hasattr(x, "__iter__"):
         return IterableSource
+    if hasattr(x, "__getitem__") and hasattr(x, "__len__"):
+        return NumberedSource
     if callable(x):
         fix = "call it, if it is a function that makes a generator"
     else:

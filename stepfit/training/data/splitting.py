@@ -5,6 +5,7 @@ import math
 from stepfit.core import errors
 from stepfit.training.data import checks, leaves
 from stepfit.training.data.arrays import looks_like_arrays, standardize
+from stepfit.training.data.sparse import SparseRows
 
 
 def split_validation(x, y, sample_weight, validation_split):
@@ -39,6 +40,9 @@ def split_validation(x, y, sample_weight, validation_split):
         )
 
     def take(rows):
-        return tuple(leaves.map_structure(lambda leaf, _: leaf[rows], p, "") for p in parts)
+        def of(leaf, path):
+            return leaf.cut(rows) if isinstance(leaf, SparseRows) else leaf[rows]
+
+        return tuple(leaves.map_structure(of, part, "") for part in parts)
 
     return take(slice(None, cut)), take(slice(cut, None))

@@ -4,7 +4,13 @@ A dataset is recognised by what it can do (`as_numpy_iterator`, `element_spec`);
 the process already wherever one exists.
 """
 
+import base64
+import pathlib
+import sys
+import tempfile
 import warnings
+
+import numpy as np
 
 from stepfit.core import errors
 from stepfit.training.data import leaves
@@ -19,7 +25,12 @@ def is_tf_dataset(x):
 
 
 class TfDataSource(IterableSource):
-    """Batches from a batched `tf.data.Dataset`; the dataset decides on order and batch size."""
+    """Batches from a batched `tf.data.Dataset`; the dataset decides on order and batch size.
+
+    A checkpoint of the iterator as it was before its first batch marks a pass: it holds the random
+    state of every `shuffle`, and no buffer yet. What cannot be checkpointed (Python generators)
+    is opened once for each earlier pass, which moves seeded shuffles to where they were.
+    """
 
     def __init__(self, data, *, name="x", steps=None, steps_name="steps_per_epoch", **kwargs):
         self._cardinality = int(data.cardinality())
@@ -29,15 +40,28 @@ class TfDataSource(IterableSource):
             text = errors.message(name, "a dataset that ends", "one that repeats for ever", fix)
             warnings.warn(text, UserWarning, stacklevel=4)
         self.batch_size = _static_rows(data)
+        self._opened_passes = 0
         kwargs["description"] = "a tf.data.Dataset"
-        super().__init__(
-            _Numpy(data), name=name, steps=steps, steps_name=steps_name, **kwargs
-        )
+        super().__init__(data, name=name, steps=steps, steps_name=steps_name, **kwargs)
 
     def _known_length(self):
         if self._cardinality == 0:
             raise self._nothing()
         return self._cardinality if self._cardinality > 0 else None
+
+    def _open_pass(self, number, mark):
+        for _ in range(self._opened_passes, number if mark is None else 0):
+            self._data.as_numpy_iterator()
+        iterator = self._data.as_numpy_iterator()
+        self._opened_passes = number + 1
+        if mark is not None:
+            _load(iterator, mark)
+        elif self.keeps_states:
+            mark = _save(iterator)
+        return iterator, mark
+
+    def _convert(self, batch):
+        return _dense(batch)
 
     @staticmethod
     def _check_batched(data, name):
@@ -54,14 +78,38 @@ class TfDataSource(IterableSource):
                     )
 
 
-class _Numpy:
-    """A dataset whose elements come as NumPy arrays."""
+def _save(iterator):
+    """Return a checkpoint of an iterator as text, or None where its dataset has none."""
+    tf = sys.modules.get("tensorflow")
+    if tf is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            tf.train.Checkpoint(iterator=iterator).write(f"{folder}/it")
+        except (tf.errors.OpError, ValueError, TypeError):
+            return None
+        files = sorted(pathlib.Path(folder).iterdir())
+        return {f.name: base64.b64encode(f.read_bytes()).decode() for f in files}
 
-    def __init__(self, dataset):
-        self._dataset = dataset
 
-    def __iter__(self):
-        return self._dataset.as_numpy_iterator()
+def _load(iterator, saved):
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in saved.items():
+            pathlib.Path(folder, pathlib.Path(name).name).write_bytes(base64.b64decode(text))
+        sys.modules["tensorflow"].train.Checkpoint(iterator=iterator).read(f"{folder}/it")
+
+
+def _dense(batch):
+    """Make the sparse tensors of a batch dense."""
+    if isinstance(batch, dict):
+        return {key: _dense(value) for key, value in batch.items()}
+    if type(batch).__name__ == "SparseTensorValue":
+        array = np.zeros(tuple(batch.dense_shape), np.asarray(batch.values).dtype)
+        array[tuple(np.asarray(batch.indices).T)] = batch.values
+        return array
+    if isinstance(batch, tuple) and not hasattr(batch, "_fields"):
+        return tuple(_dense(value) for value in batch)
+    return batch
 
 
 def _specs(spec, path):

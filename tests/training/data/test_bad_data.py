@@ -20,6 +20,10 @@ def split(x=X, y=Y, sample_weight=None, share=0.5):
     return split_validation(x, y, sample_weight, share)
 
 
+def restore_other():
+    make().restore(make(batch_size=4).state(0, 1), 0, 1)
+
+
 ARRAY_FIX = "pass NumPy or jax arrays, or dicts and lists of them."
 BATCH_FIX = "pass the number of rows of a batch, such as 32."
 ROWS = [
@@ -42,8 +46,20 @@ ROWS = [
     (lambda: make(np.float32(1)), ValueError,
      "x: expected an array with at least one axis, found a single number; the first axis counts "
      "the samples, so pass x[None] for a single one."),
-    (lambda: make(scipy.sparse.eye(3)), TypeError,
-     "x: expected a dense array, found a sparse matrix; pass .toarray() of it."),
+    (lambda: make(scipy.sparse.csr_array(np.array([[2**40]] * 6))), ValueError,
+     "x: expected integers that fit into int32, found int64 numbers beyond its range; call "
+     'jax.config.update("jax_enable_x64", True), or map them to smaller numbers.'),
+    (lambda: make(scipy.sparse.coo_array(np.ones(6))), ValueError,
+     "x: expected a sparse matrix, found float64[6]; make it two-dimensional, (samples, "
+     "features)."),
+    (lambda: make(scipy.sparse.csr_array(np.ones((5, 2)))), ValueError,
+     "x, y: expected one number of samples in all arrays, found x 5, y 6; the first axis counts "
+     "the samples."),
+    (lambda: make(scipy.sparse.csr_array((0, 2)), None), ValueError,
+     "x: expected at least one sample, found float32[0,2]."),
+    (lambda: restore_other(), ValueError,
+     "x: expected the data of the run that goes on: 6 samples in batches of 4, found 6 samples in "
+     "batches of 32; pass the same data and batch_size, or start anew."),
     (lambda: make(pd.DataFrame({"a": [1, 2], "b": ["u", "v"]})), TypeError,
      "x: expected columns of numbers, found other types in the columns ['b']; encode them as "
      "numbers first."),
