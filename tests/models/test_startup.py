@@ -15,9 +15,6 @@ compiled: list[str] = []
 jax.monitoring.register_event_duration_secs_listener(
     lambda event, seconds, **kwargs: compiled.append(event) if "backend_compile" in event else None
 )
-jax.monitoring.register_event_listener(  # what an earlier run left in the cache is not compiled
-    lambda event, **kwargs: compiled.append(event) if event.endswith("/cache_hits") else None
-)
 sizes = itertools.count(1009, 2)  # shapes that nothing else in the process has
 
 

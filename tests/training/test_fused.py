@@ -286,7 +286,7 @@ def test_the_engine_does_not_compile_or_trace_again():
             model.fit(X, Y, batch_size=4, epochs=3, verbose=0, steps_per_epoch=steps)
         model.fit(X[:9], Y[:9], batch_size=4, verbose=0, callbacks=[EveryBatch()], shuffle=False)
     finally:
-        jax.monitoring.clear_event_listeners()
+        jax.monitoring.unregister_event_duration_listener(listener)
     assert model._runner("train").traces == 3  # of 1 row
     assert sum("backend_compile" in event for event in compiled) == 1
 
