@@ -12,7 +12,7 @@ from stepfit.checkpoint import contents, folders, reading
 from stepfit.checkpoint.description import check_same, described
 from stepfit.checkpoint.writing import Writer
 from stepfit.core import errors
-from stepfit.utils.console import print_msg
+from stepfit.utils.console import end_line, print_msg
 
 _UNITS = {"s": 1, "min": 60, "h": 3600}
 
@@ -84,6 +84,7 @@ class BackupAndRestore(Callback):
     # -- going on --------------------------------------------------------------------------------
 
     def on_train_begin(self, logs=None):
+        self._check_callbacks()
         self._prepare_directory()
         self._writer = Writer(self.directory, self.keep)
         self._writer.wait()
@@ -134,6 +135,18 @@ class BackupAndRestore(Callback):
             raise errors.BackupError(text)
         return found
 
+    def _check_callbacks(self):
+        here = os.path.abspath(self.directory)
+        for other in self._progress.callbacks:
+            cls = type(other)
+            if cls.state is not Callback.state and cls.restore is Callback.restore:
+                fix = "define restore(self, state), or its state is lost when a run goes on"
+                raise errors.bad_value(cls.__name__, "restore beside state", "state alone", fix)
+            if isinstance(other, BackupAndRestore) and other is not self:
+                if os.path.abspath(other.directory) == here:
+                    fix = "give each a folder of its own, or leave one out"
+                    raise errors.bad_value(self._where, "one callback for a folder", "two", fix)
+
     def _prepare_directory(self):
         try:
             os.makedirs(self.directory, exist_ok=True)
@@ -168,8 +181,11 @@ class BackupAndRestore(Callback):
 
     def interrupted(self):
         if self._writer is not None:
-            self._save()
+            saved = self._save()
             self._writer.wait()
+            if saved and (self.params or {}).get("verbose"):
+                end_line()
+                print_msg(f"Saved a backup in {self.directory}; the next run goes on from it")
 
     def failed(self):
         if self._writer is not None:
@@ -195,8 +211,9 @@ class BackupAndRestore(Callback):
             text = f"{self._where}: {path!r} has values that are not finite ({now}); no backup is "
             text += "made, the last good one stays."
             warnings.warn(text, RuntimeWarning, stacklevel=2)
-            return
+            return False
         self._writer.save(arrays, document)
+        return True
 
 
 def _interval(save_freq):

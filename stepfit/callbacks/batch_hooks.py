@@ -1,6 +1,9 @@
 """The batch hooks of several callbacks: who hears of which step, and when."""
 
+import numbers
+
 from stepfit.callbacks.callback import Callback
+from stepfit.core import errors
 
 _HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 
@@ -62,7 +65,7 @@ class BatchHooks:
         Args:
             batch: number of the next step.
         """
-        answers = [(c.needs_model_after(batch), c) for c in self._choosy]
+        answers = [(_step(c, batch), c) for c in self._choosy]
         steps = [max(step, batch) for step, _ in answers if step is not None]
         if not steps:
             return None, ()
@@ -117,6 +120,14 @@ class BatchHooks:
         if self._kind == "predict":
             return {"outputs": result.outputs(index)}
         return result.logs(index)
+
+
+def _step(callback, batch):
+    step = callback.needs_model_after(batch)
+    if step is not None and not isinstance(step, numbers.Integral):
+        where = f"{type(callback).__name__}.needs_model_after()"
+        raise errors.bad_type(where, "the number of a step, or None", errors.describe(step))
+    return step
 
 
 def _chooses(callback):

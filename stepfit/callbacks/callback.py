@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from stepfit.core import constructors
+
 
 class Callback:
     """Base class for objects that act during training, evaluation and prediction.
@@ -38,6 +40,11 @@ class Callback:
 
     params: Any = None
     _model: Any = None
+
+    def __new__(cls, *args, **kwargs):
+        if (args or kwargs) and cls.__module__.startswith("stepfit."):
+            constructors.check(cls, args, kwargs)
+        return super().__new__(cls)
 
     @property
     def model(self) -> Any:

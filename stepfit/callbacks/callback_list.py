@@ -129,12 +129,21 @@ class CallbackList(Callback):
             getattr(callback, hook)(batch, logs=read if callback.lazy_batch_logs else read())
 
     def interrupted(self):
-        for callback in self.callbacks:
-            callback.interrupted()
+        self._tell_all("interrupted")
 
     def failed(self):
+        self._tell_all("failed")
+
+    def _tell_all(self, hook):
+        """Call a method of every callback; one that fails keeps none of the others from it."""
+        failures = []
         for callback in self.callbacks:
-            callback.failed()
+            try:
+                getattr(callback, hook)()
+            except Exception as e:
+                failures.append(e)
+        if failures:
+            raise failures[0]
 
     def on_train_begin(self, logs=None):
         self._begin("on_train_begin", logs)

@@ -13,6 +13,16 @@ from stepfit.utils import optional
 _SKIP = 5  # first losses that do not count: the average has hardly begun
 
 
+def _slope(x, y):
+    """Return the slope at each point of a curve: that of the line through it and its neighbours.
+
+    A tenth of the points on either side count, for from one to the next there is mostly noise.
+    """
+    width = max(len(x) // 10, 1)
+    near = [slice(max(i - width, 0), i + width + 1) for i in range(len(x))]
+    return np.array([np.polyfit(x[part], y[part], 1)[0] for part in near])
+
+
 class LearningRateFinder(Callback):
     """Trains for some steps with a rate that grows from step to step, and records the loss.
 
@@ -96,14 +106,15 @@ class LearningRateFinder(Callback):
         """
         count = len(self.smoothed)
         if count < 2 * _SKIP:
+            fix = "begin with a smaller min_lr, or pass more steps and more epochs"
             raise errors.StepfitRuntimeError(
                 errors.message(
                     "LearningRateFinder", f"at least {2 * _SKIP} steps", f"{count}",
-                    "begin with a smaller min_lr, or pass more steps and more epochs",
+                    fix if count else "call find(model, x, y) first",
                 )
             )  # fmt: skip
         lowest = max(int(np.argmin(self.smoothed)), 2 * _SKIP - 1)
-        slope = np.gradient(self.smoothed[: lowest + 1], np.log(self.rates[: lowest + 1]))
+        slope = _slope(np.log(self.rates[: lowest + 1]), np.array(self.smoothed[: lowest + 1]))
         return self.rates[_SKIP + int(np.argmin(slope[_SKIP:]))]
 
     def plot(self, path):

@@ -120,5 +120,5 @@ class MonitorCallback(Callback):
             else:
                 near = errors.nearest(self.monitor, [*logs, *(f"val_{n}" for n in logs)])
         if near:
-            fix += f", or did you mean {near!r}"
+            fix += f", or write {near!r}"
         return errors.bad_value(where, f"one of the metrics {names}", repr(self.monitor), fix)

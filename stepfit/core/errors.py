@@ -79,7 +79,8 @@ def nearest(name, known):
     inside = [k for low, k in by_lower.items() if low.endswith("_" + str(name).lower())]
     if len(inside) == 1:  # `heads` for `num_heads`
         return inside[0]
-    close = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
+    swapped = [low for low in by_lower if sorted(low) == sorted(str(name).lower())]
+    close = swapped or difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[close[0]] if close else None
 
 

@@ -75,8 +75,9 @@ class Scope:
         self.last_calls: dict = {}  # id(layer) -> its last outermost call
         self.scaled_by: set = set()  # ids of optimizers that scaled the loss
         self.calls: list = []  # of a step: (layer, its `training`) of the outermost calls
-        self.inputs: dict = {}  # id(array) -> number of the model's input that it is
+        self.inputs: dict = {}  # id(array) -> (number of the model's input that it is, array)
         self.ranges: list = []  # (number of an input, low, high, layer): see `note_range`
+        self.targets: list = []  # arrays that the compiled loss was given as targets
         for variable, value in state_mapping or ():
             self.bind(variable, value)
 
@@ -155,14 +156,15 @@ def note_range(value, low, high, where):
     """Say that `value` must hold integers in [low, high]: if it is an input, it gets checked."""
     root = root_scope()
     if root is not None and id(value) in root.inputs:
-        root.ranges.append((root.inputs[id(value)], low, high, where))
+        root.ranges.append((root.inputs[id(value)][0], low, high, where))
 
 
 def note_same(value, converted):
     """Say that an array is another one in another dtype or rank."""
     root = root_scope()
     if root is not None and id(value) in root.inputs:
-        root.inputs[id(converted)] = root.inputs[id(value)]
+        # The array is held, so that no other one gets its id.
+        root.inputs[id(converted)] = root.inputs[id(value)][0], converted
 
 
 def in_stateless_scope():

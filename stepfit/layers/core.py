@@ -273,3 +273,46 @@ class Masking(Layer):
     def call(self, inputs):
         seen = jnp.any(inputs != self.mask_value, axis=-1, keepdims=True)
         return jnp.where(seen, inputs, 0)
+
+
+class Lambda(Layer):
+    """A function as a layer.
+
+    Args:
+        function: function of the inputs; if it has arguments `mask` or `training`, it gets them.
+        output_shape: accepted for Keras's signature; shapes are found by tracing the function.
+        mask: mask of the output, or a function ``(inputs, mask)`` that returns it.
+        arguments: dict of further arguments of the function.
+
+    Raises:
+        TypeError: `function` is not callable, as after loading a config of a function that is not
+            registered.
+
+    >>> import numpy as np, stepfit as keras
+    >>> keras.layers.Lambda(lambda x: x**2)(np.array([[2.0, 3.0]])).tolist()
+    [[4.0, 9.0]]
+    """
+
+    def __init__(self, function, output_shape=None, mask=None, arguments=None, **kwargs):
+        if not callable(function):
+            raise errors.bad_type(
+                "Lambda(function)", "a function", errors.describe(function),
+                "decorate it with @keras.saving.register_keras_serializable() to load it by name",
+            )  # fmt: skip
+        super().__init__(**kwargs)
+        self.function = function
+        self.mask = mask
+        self.arguments = dict(arguments or {})
+        self.supports_masking = mask is not None
+        try:
+            names = set(inspect.signature(function).parameters)
+        except ValueError:  # a builtin without a signature
+            names = set()
+        self._handed = [name for name in ("mask", "training") if name in names]
+
+    def call(self, inputs, mask=None, training=None):
+        given = {"mask": mask, "training": training}
+        return self.function(inputs, **self.arguments, **{n: given[n] for n in self._handed})
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask

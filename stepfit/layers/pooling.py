@@ -233,3 +233,112 @@ class GlobalAveragePooling3D(_GlobalPooling):
 
     rank = 3
     _reduce = staticmethod(ops.mean)
+
+
+class _AdaptivePooling(Layer):
+    rank = 2
+    _pool: Callable[..., Any]
+
+    def __init__(self, output_size, data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        where = f"{type(self).__name__}(output_size)"
+        self.output_size = arguments.ints(output_size, self.rank, where)
+        self.data_format = standardize_data_format(data_format)
+        self.input_spec = InputSpec(ndim=self.rank + 2)
+
+    def call(self, inputs):
+        return self._pool(inputs, self.output_size, self.data_format)
+
+
+class _AdaptiveAveragePooling(_AdaptivePooling):
+    _pool = staticmethod(ops.adaptive_average_pool)
+
+
+class _AdaptiveMaxPooling(_AdaptivePooling):
+    _pool = staticmethod(ops.adaptive_max_pool)
+
+
+class AdaptiveAveragePooling1D(_AdaptiveAveragePooling):
+    """Mean of windows that cover a sequence evenly, as many as asked for.
+
+    Args:
+        output_size: int, the number of steps of the output.
+        data_format: "channels_last" or "channels_first".
+
+    >>> import numpy as np, stepfit as keras
+    >>> keras.layers.AdaptiveAveragePooling1D(3)(np.ones((2, 8, 3))).shape
+    (2, 3, 3)
+    """
+
+    rank = 1
+
+
+class AdaptiveAveragePooling2D(_AdaptiveAveragePooling):
+    """Mean of windows that cover an image evenly, as many as asked for.
+
+    Args:
+        output_size: int or ``(rows, columns)`` of the output.
+        data_format: "channels_last" or "channels_first".
+
+    >>> import numpy as np, stepfit as keras
+    >>> keras.layers.AdaptiveAveragePooling2D(4)(np.ones((2, 8, 6, 3))).shape
+    (2, 4, 4, 3)
+    """
+
+
+class AdaptiveAveragePooling3D(_AdaptiveAveragePooling):
+    """Mean of windows that cover a volume evenly, as many as asked for.
+
+    Args:
+        output_size: int or three ints of the output.
+        data_format: "channels_last" or "channels_first".
+
+    >>> import numpy as np, stepfit as keras
+    >>> keras.layers.AdaptiveAveragePooling3D(2)(np.ones((1, 4, 6, 5, 2))).shape
+    (1, 2, 2, 2, 2)
+    """
+
+    rank = 3
+
+
+class AdaptiveMaxPooling1D(_AdaptiveMaxPooling):
+    """Largest element of windows that cover a sequence evenly, as many as asked for.
+
+    Args:
+        output_size: int, the number of steps of the output.
+        data_format: "channels_last" or "channels_first".
+
+    >>> import numpy as np, stepfit as keras
+    >>> keras.layers.AdaptiveMaxPooling1D(3)(np.ones((2, 8, 3))).shape
+    (2, 3, 3)
+    """
+
+    rank = 1
+
+
+class AdaptiveMaxPooling2D(_AdaptiveMaxPooling):
+    """Largest element of windows that cover an image evenly, as many as asked for.
+
+    Args:
+        output_size: int or ``(rows, columns)`` of the output.
+        data_format: "channels_last" or "channels_first".
+
+    >>> import numpy as np, stepfit as keras
+    >>> keras.layers.AdaptiveMaxPooling2D(4)(np.ones((2, 8, 6, 3))).shape
+    (2, 4, 4, 3)
+    """
+
+
+class AdaptiveMaxPooling3D(_AdaptiveMaxPooling):
+    """Largest element of windows that cover a volume evenly, as many as asked for.
+
+    Args:
+        output_size: int or three ints of the output.
+        data_format: "channels_last" or "channels_first".
+
+    >>> import numpy as np, stepfit as keras
+    >>> keras.layers.AdaptiveMaxPooling3D(2)(np.ones((1, 4, 6, 5, 2))).shape
+    (1, 2, 2, 2, 2)
+    """
+
+    rank = 3

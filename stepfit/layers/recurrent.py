@@ -23,6 +23,11 @@ class OwnCell(RNN):
             )  # fmt: skip
         self.use_cudnn = use_cudnn
 
+    def build(self, sequences_shape, initial_state_shape=None):
+        super().build(sequences_shape, initial_state_shape)
+        if len(sequences_shape) == 3:
+            self.input_spec = InputSpec(ndim=3, axes={-1: sequences_shape[-1]})
+
 
 for _name in (
     "units", "activation", "recurrent_activation", "use_bias", "unit_forget_bias", "reset_after",

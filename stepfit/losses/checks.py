@@ -19,7 +19,7 @@ _CATEGORICAL = (
 _BINARY = (binary.binary_crossentropy, binary.binary_focal_crossentropy)
 
 
-def check_labels(loss, y, output_shape, where="y"):
+def check_labels(loss, y, output_shape, where="y", sample_weight=None):
     """Raise if the targets `y` cannot be what `loss` is meant for; see the module's text.
 
     Args:
@@ -27,6 +27,7 @@ def check_labels(loss, y, output_shape, where="y"):
         y: targets as a host array (NumPy, or anything `np.asarray` takes); read once.
         output_shape: shape of the predictions (None for unknown sizes), or the number of classes.
         where: what to call the targets in the message, such as "validation_data[1]".
+        sample_weight: weights for the leading axes of `y`; what has weight 0 may be anything.
 
     Raises:
         ValueError: class labels out of range, not whole numbers, integer where one-hot is needed or
@@ -47,11 +48,12 @@ pass ignore_class.
     y = np.asarray(y)
     if fn in _SPARSE:
         axis, ignored = options.get("axis", -1), options.get("ignore_class")
-        _check_sparse(y, _shape(output_shape), axis, ignored, fn.__name__, where)
+        shape = _shape(output_shape)
+        _check_sparse(y, shape, axis, ignored, fn.__name__, where, sample_weight)
     elif fn in _CATEGORICAL:
         _check_categorical(y, _shape(output_shape), options.get("axis", -1), fn.__name__, where)
     elif fn in _BINARY:
-        _check_binary(y, fn.__name__, where)
+        _check_binary(_counted(y, sample_weight), fn.__name__, where)
 
 
 def check_predictions(loss, y_pred, where="y_pred"):
@@ -132,7 +134,19 @@ def _first_outside(y, low, high):
     return y[bad].flat[0] if bad.any() else None
 
 
-def _check_sparse(y, shape, axis, ignored, name, where):
+def _counted(y, sample_weight):
+    """Return the entries of `y` whose weight is not 0; all of them where that cannot be told."""
+    weights = np.asarray(1 if sample_weight is None else sample_weight)
+    if weights.all():
+        return y
+    weights = weights.reshape(*weights.shape, *(1,) * (y.ndim - weights.ndim))
+    try:
+        return y[np.broadcast_to(weights != 0, y.shape)]
+    except ValueError:
+        return y
+
+
+def _check_sparse(y, shape, axis, ignored, name, where, sample_weight):
     classes = shape[axis]
     if y.ndim == len(shape) and y.ndim and y.shape[axis] == classes and classes != 1:
         raise errors.bad_value(
@@ -141,7 +155,8 @@ def _check_sparse(y, shape, axis, ignored, name, where):
             f"shape {show(y.shape)}, as of one-hot labels",
             "use categorical_crossentropy, or pass np.argmax(y, axis=-1)",
         )
-    labels = y if ignored is None else y[y != ignored]
+    labels = _counted(y, sample_weight)
+    labels = labels if ignored is None else labels[labels != ignored]
     if labels.dtype.kind == "f":
         bad = labels != np.round(labels)  # true for NaN too
         if bad.any():
@@ -197,7 +212,7 @@ def _check_binary(y, name, where):
 
 
 def _check_probabilities(y, name, where):
-    found = _first_outside(y, 0, 1)
+    found = _first_outside(y, -1e-3, 1 + 1e-3)  # a little rounding is let pass
     if found is not None:
         fix = "scale them to [0, 1], or use another loss"
         if found == -1 and name.startswith("binary"):

@@ -171,6 +171,42 @@ def sparse_categorical_crossentropy(
     return values
 
 
+@op
+def categorical_generalized_cross_entropy(y_true, y_pred, q):
+    """Crossentropy that bears wrong labels: `(1 - y_pred[label]**q) / q`.
+
+    Args:
+        y_true: labels in [0, classes), shape (...) or (..., 1).
+        y_pred: probabilities, shape (..., classes).
+        q: float between 0 (the crossentropy) and 1 (the absolute error).
+
+    Returns:
+        Array of shape (...).
+
+    Raises:
+        ValueError: shapes that do not go together.
+
+    >>> import stepfit as keras
+    >>> keras.losses.categorical_generalized_cross_entropy([1], [[0.75, 0.25]], q=0.5).tolist()
+    [1.0]
+
+    Source: Zhang and Sabuncu, 2018, https://arxiv.org/abs/1805.07836.
+    """
+    y_pred, y_true = as_float(y_pred), jnp.asarray(y_true)
+    shape = y_true.shape
+    if y_true.ndim == y_pred.ndim and shape[-1:] == (1,):
+        y_true = jnp.squeeze(y_true, -1)
+    if not y_pred.ndim or y_true.shape != y_pred.shape[:-1]:
+        raise errors.bad_value(
+            "categorical_generalized_cross_entropy",
+            f"integer labels y_true {show(y_pred.shape[:-1])} for y_pred {show(y_pred.shape)}",
+            f"y_true {show(shape)}", "the labels have the shape of the predictions without the "
+            "axis of the classes",
+        )  # fmt: skip
+    chosen = jax.nn.one_hot(y_true.astype("int32"), y_pred.shape[-1], dtype=y_pred.dtype)
+    return (1.0 - jnp.sum(y_pred * chosen, axis=-1) ** q) / q
+
+
 class CategoricalCrossentropy(LossFunctionWrapper):
     """Crossentropy of one-hot targets; see `categorical_crossentropy`.
 
@@ -260,3 +296,32 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
             sparse_categorical_crossentropy, reduction, name, dtype,
             from_logits=from_logits, ignore_class=ignore_class, axis=axis,
         )  # fmt: skip
+
+
+class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
+    """Crossentropy of integer labels, some of them wrong; see
+    `categorical_generalized_cross_entropy`.
+
+    Args:
+        q: float between 0 (the crossentropy) and 1 (the absolute error).
+        reduction, name, dtype: as in `Loss`.
+
+    Raises:
+        ValueError: `q` out of range.
+
+    >>> import stepfit as keras
+    >>> float(keras.losses.CategoricalGeneralizedCrossEntropy()([1], [[0.75, 0.25]]))
+    1.0
+    """
+
+    def __init__(
+        self,
+        q=0.5,
+        reduction="sum_over_batch_size",
+        name="categorical_generalized_cross_entropy",
+        dtype=None,
+    ):
+        if not 0 < q < 1:
+            where = "CategoricalGeneralizedCrossEntropy q"
+            raise errors.bad_value(where, "a float above 0, below 1", errors.describe(q))
+        super().__init__(categorical_generalized_cross_entropy, reduction, name, dtype, q=q)

@@ -204,7 +204,9 @@ def reduce_weighted_values(
     weights = apply_mask(sample_weight, mask, values.dtype, reduction, where)
     if weights is not None:
         values, weights = squeeze_or_expand_to_same_rank(values, weights)
-        values = values * weights_like(where, weights, values)
+        factors = weights_like(where, weights, values)
+        # What has no weight does not count, though it be NaN (for a label of no class).
+        values = jnp.where(factors == 0, 0, values * factors)
     if reduction in (None, "none") or values.shape in ((), (0,)):
         return values
     total = jnp.sum(values)

@@ -20,10 +20,13 @@ class Graph:
         inputs: structure (tensor, list, tuple, dict) of symbolic tensors.
         outputs: structure of symbolic tensors that depend on them.
         where: the model's name, for errors.
+
+    Attributes:
+        any_size: whether inputs of any sizes are passed on to the layers, which check them.
     """
 
     def __init__(self, inputs, outputs, where):
-        self.where = where
+        self.where, self.any_size = where, False
         self.inputs, self.outputs = inputs, outputs
         self.input_tensors = symbolic.symbolic_leaves(inputs)
         self.output_tensors = symbolic.symbolic_leaves(outputs)
@@ -178,7 +181,7 @@ class Graph:
         if len(shape) != len(wanted):
             raise errors.bad_value(where, f"shape {wanted}", f"shape {shape}", "check the rank")
         for axis, (w, d) in enumerate(zip(wanted, shape, strict=True)):
-            if w is not None and d is not None and w != d:
+            if not self.any_size and w is not None and d is not None and w != d:
                 raise errors.bad_value(
                     where, f"shape {wanted}", f"shape {shape}", f"axis {axis} differs"
                 )

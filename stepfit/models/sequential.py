@@ -148,6 +148,8 @@ class Sequential(Model):
             raise errors.bad_value(f"{self._where()} inputs", "one array", errors.describe(first))
         dtype = first.dtype if symbolic.is_symbolic(first) else first.dtype.name
         self._build_chain((None, *shape[1:]), dtype)
+        if self._graph is not None:
+            self._graph.any_size = True  # nobody said that the sizes of the first input are meant
 
     def call(self, inputs, training=None, mask=None):
         """Run the layers in order."""

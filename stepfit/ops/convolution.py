@@ -215,6 +215,50 @@ def conv_transpose(
     )  # fmt: skip
 
 
+@op
+def fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
+    """Images from all their blocks, added up where they overlap; reverses `unfold`.
+
+    Args:
+        x: blocks, shape ``(n, c * size, blocks)``.
+        output_size: int or ``(height, width)``.
+        kernel_size, dilation, padding, stride: int or pair, as for `unfold`.
+
+    Returns:
+        ``(n, c, height, width)``.
+
+    Raises:
+        ValueError: another number of blocks, or of elements per block.
+
+    >>> import numpy as np, stepfit as keras
+    >>> keras.ops.fold(np.ones((1, 4, 4)), output_size=3, kernel_size=2)[0, 0].tolist()
+    [[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]
+    """
+    x = jnp.asarray(tensor(x))
+    image, kernel, dilation, padding, stride = (
+        (v, v) if isinstance(v, int) else tuple(v)
+        for v in (output_size, kernel_size, dilation, padding, stride)
+    )
+    reach = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+    whole = [n + 2 * p for n, p in zip(image, padding, strict=True)]
+    counts = [(n - r) // s + 1 for n, r, s in zip(whole, reach, stride, strict=True)]
+    if x.ndim != 3 or x.shape[1] % math.prod(kernel) or x.shape[2] != math.prod(counts):
+        raise errors.bad_value(
+            "fold(x)", f"shape (n, c * {math.prod(kernel)}, {math.prod(counts)})",
+            errors.describe(x),
+        )  # fmt: skip
+    n, channels = x.shape[0], x.shape[1] // math.prod(kernel)
+    x = x.reshape(n, channels, *kernel, *counts)
+    places = [
+        np.arange(k)[:, None] * d + np.arange(c) * s
+        for k, d, c, s in zip(kernel, dilation, counts, stride, strict=True)
+    ]
+    rows, columns = places[0][:, None, :, None], places[1][None, :, None, :]
+    found = jnp.zeros((n, channels, *whole), x.dtype).at[:, :, rows, columns].add(x)
+    (top, left), (height, width) = padding, image
+    return found[:, :, top : top + height, left : left + width]
+
+
 # Pooling.
 
 

@@ -14,6 +14,7 @@ from stepfit.ops.convolution import (
     conv,
     conv_transpose,
     depthwise_conv,
+    fold,
     max_pool,
     separable_conv,
 )  # fmt: skip
@@ -52,9 +53,9 @@ from stepfit.ops.table import tensor, tensors
 __all__ = [
     "average_pool", "batch_normalization", "binary_crossentropy", "categorical_crossentropy",
     "celu", "conv", "conv_transpose", "depth_to_space", "depthwise_conv", "dot_product_attention",
-    "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",
-    "l2_normalize", "layer_normalization", "leaky_relu", "log_sigmoid", "log_softmax", "max_pool",
-    "moments", "multi_hot", "normalize", "one_hot", "polar", "psnr", "relu", "relu6",
+    "elu", "fold", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",
+    "hard_tanh", "l2_normalize", "layer_normalization", "leaky_relu", "log_sigmoid", "log_softmax",
+    "max_pool", "moments", "multi_hot", "normalize", "one_hot", "polar", "psnr", "relu", "relu6",
     "rms_normalization", "selu", "separable_conv", "sigmoid", "silu", "soft_shrink", "softmax",
     "softplus", "softsign", "space_to_depth", "sparse_categorical_crossentropy", "sparse_plus",
     "sparse_sigmoid", "sparsemax", "squareplus", "swish", "tanh_shrink", "threshold", "unfold",

@@ -4,21 +4,34 @@ from typing import TYPE_CHECKING
 
 from stepfit.core import errors, registry
 from stepfit.optimizers import schedules
+from stepfit.optimizers.adadelta import Adadelta
+from stepfit.optimizers.adafactor import Adafactor
 from stepfit.optimizers.adagrad import Adagrad
 from stepfit.optimizers.adam import Adam, AdamW
+from stepfit.optimizers.adamax import Adamax
+from stepfit.optimizers.ftrl import Ftrl
+from stepfit.optimizers.lamb import Lamb
 from stepfit.optimizers.lion import Lion
 from stepfit.optimizers.loss_scale_optimizer import LossScaleOptimizer
+from stepfit.optimizers.multi_optimizer import MultiOptimizer, OptimizerMap
+from stepfit.optimizers.muon import Muon
+from stepfit.optimizers.nadam import Nadam
 from stepfit.optimizers.optax_optimizer import OptaxOptimizer, is_transformation
 from stepfit.optimizers.optimizer import Optimizer
 from stepfit.optimizers.rmsprop import RMSprop
+from stepfit.optimizers.schedule_free_adamw import ScheduleFreeAdamW
 from stepfit.optimizers.sgd import SGD
 
 __all__ = [
-    "SGD", "Adagrad", "Adam", "AdamW", "Lion", "LossScaleOptimizer", "OptaxOptimizer", "Optimizer",
-    "RMSprop", "deserialize", "get", "schedules", "serialize",
+    "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion",
+    "LossScaleOptimizer", "MultiOptimizer", "Muon", "Nadam", "OptaxOptimizer", "Optimizer",
+    "OptimizerMap", "RMSprop", "ScheduleFreeAdamW", "deserialize", "get", "schedules", "serialize",
 ]  # fmt: skip
 
-_classes = (Adagrad, Adam, AdamW, Lion, LossScaleOptimizer, RMSprop, SGD)
+_classes = (
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, LossScaleOptimizer,
+    MultiOptimizer, Muon, Nadam, RMSprop, SGD, ScheduleFreeAdamW,
+)  # fmt: skip
 _catalogue = registry.Catalogue(
     "optimizer", {c.__name__.lower(): c for c in _classes}, base=Optimizer
 )

@@ -8,6 +8,24 @@ from stepfit.optimizers.state import zeros
 from stepfit.optimizers.transformations import per_variable
 
 
+def by_moments(beta_1, beta_2, epsilon, amsgrad=False):
+    """Return Adam's direction as a transformation; for the arguments, see `Adam`."""
+    names = ["momentum", "velocity"] + ["velocity_hat"] * amsgrad
+
+    def update(g, slots, learning_rate, iteration):
+        t = (iteration + 1).astype(jnp.float32)
+        correction = jnp.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+        m, v = slots["momentum"], slots["velocity"]
+        m = m + (g - m) * (1 - beta_1)
+        v = v + (jnp.square(g) - v) * (1 - beta_2)
+        new = {"momentum": m, "velocity": v}
+        if amsgrad:
+            new["velocity_hat"] = v = jnp.maximum(slots["velocity_hat"], v)
+        return correction.astype(g.dtype) * m / (jnp.sqrt(v) + epsilon), new
+
+    return per_variable(lambda w: {name: zeros(w) for name in names}, update)
+
+
 class Adam(Optimizer):
     """Steps scaled by running means of the gradient and of its square.
 
@@ -73,20 +91,7 @@ class Adam(Optimizer):
         self.amsgrad = amsgrad
 
     def transformation(self):
-        names = ["momentum", "velocity"] + ["velocity_hat"] * self.amsgrad
-
-        def update(g, slots, learning_rate, iteration):
-            t = (iteration + 1).astype(jnp.float32)
-            correction = jnp.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-            m, v = slots["momentum"], slots["velocity"]
-            m = m + (g - m) * (1 - self.beta_1)
-            v = v + (jnp.square(g) - v) * (1 - self.beta_2)
-            new = {"momentum": m, "velocity": v}
-            if self.amsgrad:
-                new["velocity_hat"] = v = jnp.maximum(slots["velocity_hat"], v)
-            return correction.astype(g.dtype) * m / (jnp.sqrt(v) + self.epsilon), new
-
-        return per_variable(lambda w: {name: zeros(w) for name in names}, update)
+        return by_moments(self.beta_1, self.beta_2, self.epsilon, self.amsgrad)
 
 
 class AdamW(Adam):

@@ -65,6 +65,7 @@ class Optimizer(OptimizerState):
 
     _on_gradients: Any = None  # told of (optimizer, gradients, variables, scale of the loss)
     _last_slots: tuple[str, ...] = ()  # names of slots that come after all others, as in Keras
+    _interleaved = False  # whether all slots of one variable stand together, as in Keras
 
     def __init__(
         self,
@@ -149,7 +150,7 @@ class Optimizer(OptimizerState):
         if not self._has_update_step():
             self._state = TransformationState(
                 optax.with_extra_args_support(self.transformation()), own,
-                self._add_from_value, self._last_slots,
+                self._add_from_value, self._last_slots, self._interleaved,
             )  # fmt: skip
         if self.gradient_accumulation_steps:
             self._accumulation_step = self.add_variable((), dtype="int32", name="accumulation_step")
@@ -331,10 +332,10 @@ class Optimizer(OptimizerState):
             (v, g) for v, g in zip(self._trainable_variables, grads, strict=True) if g is not None
         ]
         rate = rates.evaluate(self._learning_rate, self._iterations.value)
-        if self.weight_decay is not None:
-            for v, _ in moved:
-                if self._decays(v):
-                    v.assign_sub(v.value * (rate * self.weight_decay).astype(v.dtype))
+        for v, _ in moved:
+            decay = self._decay_of(v)
+            if decay is not None and self._decays(v):
+                v.assign_sub(v.value * (rate * decay).astype(v.dtype))
         if self._has_update_step():
             for v, g in moved:
                 self.update_step(g, v, rate)
@@ -430,6 +431,9 @@ class Optimizer(OptimizerState):
                 stacklevel=4,
             )
         return aligned
+
+    def _decay_of(self, variable):
+        return self.weight_decay
 
     def _decays(self, variable):
         exempt, pattern = self._not_decayed

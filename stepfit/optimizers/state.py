@@ -22,9 +22,11 @@ class TransformationState:
         variables: the Variables to optimise.
         add: function ``(value, name) -> Variable`` that makes a Variable of the optimizer.
         last: names of leaves whose Variables come after all others, one group per name.
+        interleaved: whether all Variables of one weight stand together, for transformations that
+            keep them in several places.
     """
 
-    def __init__(self, transformation, variables, add, last=()):
+    def __init__(self, transformation, variables, add, last=(), interleaved=False):
         self.keys = _unique([v.path for v in variables])
         params = self.by_key([v.peek() for v in variables])
         state = _initial_state(transformation.init, params)
@@ -42,7 +44,7 @@ class TransformationState:
             owner = None if at is None else position[parts[at]]
             name = tuple(parts if at is None else (parts[at + 1 :] or parts[:at]))
             group = last.index(name[-1]) + 1 if name and name[-1] in last else 0
-            block = blocks.setdefault(tuple(parts[:at]), i)
+            block = 0 if interleaved else blocks.setdefault(tuple(parts[:at]), i)
             order.append((group, block, -1 if owner is None else owner, i))
             is_key = jax.numpy.issubdtype(getattr(leaf, "dtype", int), jax.dtypes.prng_key)
             self.names.append(name)

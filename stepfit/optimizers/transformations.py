@@ -11,12 +11,13 @@ import jax
 import optax
 
 
-def per_variable(init, update):
+def per_variable(init, update, sees_weight=False):
     """Make a transformation out of functions of one variable.
 
     Args:
         init: function from a variable's value to its slots, a dict from name to array.
         update: function ``(gradient, slots, learning_rate, iteration) -> (direction, slots)``.
+        sees_weight: whether `update` takes the weight's value as a fifth argument.
 
     Returns:
         optax.GradientTransformationExtraArgs whose state holds the slots of each variable.
@@ -29,7 +30,11 @@ def per_variable(init, update):
         structure: Any
         leaves, structure = jax.tree.flatten(gradients)
         slots = structure.flatten_up_to(state)
-        pairs = [update(g, s, learning_rate, iteration) for g, s in zip(leaves, slots, strict=True)]
+        weights = [(w,) if sees_weight else () for w in structure.flatten_up_to(params)]
+        pairs = [
+            update(g, s, learning_rate, iteration, *w)
+            for g, s, w in zip(leaves, slots, weights, strict=True)
+        ]
         directions, slots = zip(*pairs, strict=True) if pairs else ((), ())
         return structure.unflatten(directions), structure.unflatten(slots)
 

@@ -56,8 +56,10 @@ def check_monitors(callbacks, names):
 
     Args:
         callbacks: all callbacks; if one of them may add to the logs, nothing is known.
-        names: those that the model will report.
+        names: those that the model will report, or None where nothing is known.
     """
+    if names is None:
+        return
     for callback in callbacks:
         known = type(callback).__module__.startswith("stepfit.callbacks.")
         if not known or not isinstance(callback, _PLAIN):

@@ -9,7 +9,7 @@ import numpy as np
 
 from stepfit import losses as losses_module
 from stepfit import metrics as metrics_module
-from stepfit.core import changes, errors
+from stepfit.core import changes, errors, masks
 from stepfit.core import scope as scopes
 from stepfit.training.outputs import check_keys, check_structure, only_entry, outputs_of
 
@@ -29,6 +29,7 @@ class CompiledLoss:
         self._shapes: list[Any] = []
         self.terms: Any = None  # list of (Output, loss function, weight)
         self.parts: list[Any] = []  # a metric per output for its own loss, once built
+        self._masked: set[int] = set()  # ids of the outputs that came with a mask
 
     def build(self, y_true, y_pred, linear=()):
         """Match the losses to the outputs.
@@ -73,18 +74,23 @@ class CompiledLoss:
         changes.note()
         self._shapes = [_shape(output.select(y_pred)) for output, _, _ in terms]
 
-    def check_labels(self, y, where="y"):
+    def check_labels(self, y, where="y", sample_weight=None):
         """Raise where targets in memory cannot be labels for the losses (after `build`)."""
         for (output, fn, _), shape in zip(self.terms or (), self._shapes, strict=True):
             target = _unwrap(output.pick(y, where), output)
-            if isinstance(target, (np.ndarray, jax.Array)):
+            weight = output.pick(sample_weight, "sample_weight", broadcast=True)
+            weight = _unwrap(weight, output)
+            if isinstance(target, (np.ndarray, jax.Array)) and id(output) not in self._masked:
                 name = f"{where}[{output.path[0][1]!r}]" if output.path else where
-                losses_module.check_labels(fn, target, shape, name)
+                losses_module.check_labels(fn, target, shape, name, weight)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         """Return the total loss, a scalar."""
         if self.terms is None:
             self.build(y_true, y_pred)
+        root = scopes.root_scope()
+        if root is not None:
+            root.targets.append(y_true)
         total = None
         for output, fn, weight in self.terms:
             value = self.term(output, fn, y_true, y_pred, sample_weight)
@@ -97,6 +103,8 @@ class CompiledLoss:
         """Return the loss of one output, a scalar."""
         target = _unwrap(output.pick(y_true, "y"), output)
         prediction = output.select(y_pred)
+        if masks.get_mask(prediction) is not None:  # labels that it hides may be anything
+            self._masked.add(id(output))
         if target is None:
             name = f" for output {output.label!r}" if output.path else ""
             raise errors.bad_value(

@@ -23,14 +23,14 @@ def check_traced(step, traced):
     jaxpr = traced.original.jaxpr
     count = len(traced.log_specs)
     logs, new = jaxpr.outvars[:count], jaxpr.outvars[count:]
-    changed = {
-        id(v)
+    places = {
+        id(v): (before, after)
         for v, before, after in zip(step.layout.variables, jaxpr.invars, new, strict=False)
-        if after is not before
     }
+    changed = {i for i, (before, after) in places.items() if after is not before}
     if step.kind == "train":
         _check_learning(step, changed)
-    _check_logs(step, jaxpr, dict(zip(step.log_names, logs, strict=True)), changed)
+    _check_logs(step, jaxpr, dict(zip(step.log_names, logs, strict=True)), places, changed)
 
 
 def check_calls(step, calls):
@@ -87,14 +87,17 @@ def _check_learning(step, changed):
         )
 
 
-def _check_logs(step, jaxpr, logs, changed):
-    """Raise where a log has the name of a metric that the step updates, and is another value."""
-    places = {id(v): i for i, v in enumerate(step.layout.variables)}
+def _check_logs(step, jaxpr, logs, places, changed):
+    """Raise where a log has the name of a metric that the step updates, and is another value.
+
+    A result depends on the metric's old state, or on the new one alone where the step resets it.
+    """
     watched = {}
     for metric in step.model.metrics:
         own = [id(v) for v in metric.variables]
         if metric.name in logs and own and all(i in places for i in own) and changed & set(own):
-            watched[metric.name] = {jaxpr.invars[places[i]] for i in own}
+            states = (var for i in own for var in places[i])
+            watched[metric.name] = {var for var in states if not isinstance(var, Literal)}
     if not watched:
         return
     depends = _dependence(jaxpr, list(watched.values()))
@@ -109,7 +112,7 @@ def _check_logs(step, jaxpr, logs, changed):
 
 
 def _dependence(jaxpr, groups):
-    """Return, for each variable of a program, a bit for each group of inputs it depends on."""
+    """Return, for each variable of a program, a bit for each group of variables it depends on."""
     bits: dict = {}
     for number, group in enumerate(groups):
         for var in group:
@@ -121,5 +124,5 @@ def _dependence(jaxpr, groups):
                 found |= bits.get(var, 0)
         if found:
             for var in eqn.outvars:
-                bits[var] = found
+                bits[var] = bits.get(var, 0) | found
     return bits

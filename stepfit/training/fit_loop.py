@@ -22,22 +22,28 @@ class FitLoop:
         self._hooks, self._interrupts = hooks, interrupts
         self._validation, self._validate_after = validation, validate_after
         self._guard = Guard(hooks.callbacks)
+        self._told = False  # whether the callbacks know that a signal ends it
 
     def run(self):
         """Run them all."""
         model, hooks = self._model, self._hooks
         counts = {id(o): count for o, count in _update_counts(model)}
         try:
-            with self._guard, self._interrupts.saving(hooks.interrupted):
+            with self._guard, self._interrupts.saving(self._interrupted):
                 logs = self._run()
                 self._interrupts.check()
             for optimizer, count in _update_counts(model):
                 if count != counts.get(id(optimizer), 0):
                     optimizer.finalize_variable_values(optimizer._trainable_variables)
             hooks.on_train_end(logs)
-        except (Exception, SystemExit):
-            hooks.failed()
+        except BaseException:  # a KeyboardInterrupt may come from a hook or from the data, too
+            if not self._told:
+                hooks.failed()
             raise
+
+    def _interrupted(self):
+        self._told = True
+        self._hooks.interrupted()
 
     def _run(self):
         progress, logs = self._progress, {}

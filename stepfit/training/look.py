@@ -2,8 +2,7 @@
 
 The trace makes the model's variables and gives the shapes of its outputs. It also shows mistakes
 that no value of a compiled step would show: trainable Variables that the model does not hold,
-outputs that are not arrays, and linear outputs that a loss would take for probabilities. What range
-of integers an input may have is said by the layers that look things up (`scope.note_range`).
+outputs that are not arrays, and linear outputs that a loss would take for probabilities.
 """
 
 import jax
@@ -32,7 +31,6 @@ class Look:
 
     Attributes:
         outputs: shapes and dtypes, in the structure of the outputs.
-        ranges: list of ``(index of the leaf of x, low, high, layer)``: integers in [low, high].
         linear: for each leaf of the outputs, whether it is a linear function with trainable
             coefficients, so that it can be any number.
         strangers: trainable Variables that the forward pass reads and the model does not hold.
@@ -44,7 +42,6 @@ class Look:
         def run(value):
             with scopes.Scope(collect_losses=True) as scope:
                 scope.abstract = True
-                scope.inputs = {id(leaf): i for i, leaf in enumerate(jax.tree.leaves(value))}
                 try:
                     outputs = default_steps.forward(model, value, training=False)
                 except Exception as e:
@@ -52,7 +49,6 @@ class Look:
                     raise
                 finally:
                     leave_behind(model, where)
-            self.ranges = list(dict.fromkeys(scope.ranges))
             self._read = list(scope.guests.values())
             for leaf in jax.tree.leaves(outputs):
                 if not isinstance(leaf, (jax.Array, np.ndarray, np.generic, int, float)):

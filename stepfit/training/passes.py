@@ -7,6 +7,7 @@ from typing import Any
 from stepfit.training.engine import TICK
 from stepfit.training.feed import make_feed
 from stepfit.training.logs import EagerResult
+from stepfit.utils.console import end_line
 
 _IN_FLIGHT = 2  # chunks that are computed, or wait for it, while the next one is filled
 
@@ -58,10 +59,14 @@ class Pass:
         self._runner.begin(self._hooks.why_strict())
         if self._guard is not None:
             self._guard.begin(self._runner, self._source, self._epoch, self._interrupts.shield)
-        if self._runner.eager:
-            self._run_eagerly(ready)
-        else:
-            self._run(ready)
+        try:
+            if self._runner.eager:
+                self._run_eagerly(ready)
+            else:
+                self._run(ready)
+        except BaseException:
+            end_line()  # of the progress bar, so that a traceback begins below it
+            raise
         if self._guard is not None:
             self._guard.end(last=not self._more)
         self._runner.finish(time.perf_counter() - begin)

@@ -77,6 +77,10 @@ class Step:
         self.closed = False  # whether the layout is known to hold all that the step uses
         self.guests = []  # Variables met in the last run that the layout does not hold
         self.guest_values = []  # what those were assigned
+        # What it does with a batch as it came: which leaves of x are looked up in tables, as
+        # (index, low, high, layer), and whether y goes to the compiled loss (see `ValueChecks`).
+        self.ranges: dict[tuple, None] = {}
+        self.takes_labels = False
 
     def __call__(self, values, key, batch):
         """Run the step: ``(values, key, batch) -> (logs or outputs, values)``.
@@ -91,6 +95,8 @@ class Step:
         with scope.Scope(zip(variables, values, strict=True), collect_losses=True) as s:
             s.is_step = True
             s.bind(global_generator().state, key)
+            x, y = _x_and_y(batch)
+            s.inputs = {id(leaf): (i, leaf) for i, leaf in enumerate(jax.tree.leaves(x))}
             given = {id(v): s.values[id(v)] for v in variables}
             try:
                 result = self._run(s, given, batch)
@@ -99,6 +105,8 @@ class Step:
                 raise
             finally:
                 leave_behind(self.model, self.name)
+            self.ranges.update(dict.fromkeys(s.ranges))
+            self.takes_labels |= y is not None and _is_among(y, s.targets)
             if self.kind == "train":
                 contract.check_calls(self, s.calls)
             if self.kind != "predict":
@@ -281,6 +289,19 @@ def explain(e, where):
             f"In {where}: with has_aux=True, the function differentiated must return "
             "(scalar, aux); put several values into one tuple: (loss, (y_pred, other))."
         )
+
+
+def _x_and_y(batch):
+    """Return `(x, y)`; None for both of a batch in a form of the user's own."""
+    if isinstance(batch, (tuple, list)):
+        return (*batch, None)[:2] if 1 <= len(batch) <= 3 else (None, None)
+    return batch, None
+
+
+def _is_among(tree, others):
+    """Say whether each array of a structure is one of those in others."""
+    known = {id(leaf) for leaf in jax.tree.leaves(others)}
+    return all(id(leaf) in known for leaf in jax.tree.leaves(tree))
 
 
 def _short(name):

@@ -130,7 +130,8 @@ class Trainer(Compilation):
             self.__dict__["_look"] = look  # past __setattr__: a look changes nothing
             y_pred = look.outputs
             if loss is not None and y is not None:
-                loss.build(y, y_pred, look.linear if required else ())
+                plain = required and self._is_stock("train")
+                loss.build(y, y_pred, look.linear if plain else ())
             if metrics is not None and (y is not None or not _any_given(metrics)):
                 metrics.build(y, y_pred)
         except Exception:
@@ -141,6 +142,12 @@ class Trainer(Compilation):
             raise errors.bad_value(
                 "y", "targets, because compile() was given metrics", "None", "pass y"
             )
+
+    def _is_stock(self, kind):
+        """Say whether a step and its loss are those of the library."""
+        step = getattr(type(self), f"{kind}_step")
+        stock = getattr(step, "_serves_both_styles", False)
+        return stock and type(self).compute_loss is Compilation.compute_loss
 
     def _check_optimizer(self):
         """Raise where there are trainable variables that came after the optimizer was built."""
@@ -240,11 +247,11 @@ class Trainer(Compilation):
                 hooks.set_params({**hooks.params, "validation_freq": validation_freq})
             source.keeps_states = any(isinstance(c, BackupAndRestore) for c in hooks.callbacks)
             self._ready("train", source.form())
-            source = ValueChecks(self).source(source)
+            source = ValueChecks(self, "train").source(source)
             if validation is not None:
                 with arguments.naming("validation_data"):
                     self._ready("test", validation.form())
-                validation = ValueChecks(self).source(validation, "validation_data")
+                validation = ValueChecks(self, "test").source(validation, "validation_data")
             arguments.check_monitors(hooks.callbacks, self._log_names(validation))
             if dry.wanted:
                 return dry.report(source, validation, hooks, epochs - initial_epoch)
@@ -284,7 +291,7 @@ class Trainer(Compilation):
                                  steps_argument="steps")  # fmt: skip
             held.enter_context(source)
             self._ready("test", source.form())
-            source = ValueChecks(self).source(source)
+            source = ValueChecks(self, "test").source(source)
             hooks = self._callback_list(callbacks, verbose, 1, source)
             results = self._evaluate(source, hooks, interrupts)
         return results if return_dict else self._in_order(results)
@@ -318,7 +325,7 @@ class Trainer(Compilation):
             source = make_source(x, batch_size=batch_size, steps=steps, steps_argument="steps")
             held.enter_context(source)
             self._ready("predict", source.form())
-            source = ValueChecks(self).source(source, targets=False)
+            source = ValueChecks(self, "predict").source(source, targets=False)
             hooks = self._callback_list(callbacks, verbose, 1, source)
             outputs = Outputs(source.num_samples)
             hooks.on_predict_begin()
@@ -327,11 +334,12 @@ class Trainer(Compilation):
         return outputs.joined()
 
     def _log_names(self, validation):
-        """Return the names that the logs of an epoch will have."""
+        """Return the names that the logs of an epoch will have; None where no step was traced."""
         names = list(self._runner("train").log_names)
         if validation is not None:
-            names += [f"val_{name}" for name in self._runner("test").log_names]
-        return names
+            of_test = self._runner("test").log_names
+            names = [*names, *(f"val_{name}" for name in of_test)] if of_test else []
+        return names or None
 
     def _run_pass(
         self, kind, source, epoch, callbacks, interrupts, collect=None, more=False, meanwhile=None,
@@ -416,7 +424,7 @@ class Trainer(Compilation):
         if class_weight is not None:
             data = weigh_batch(data, class_weight, "x", 0)
         self._ready(kind, data)
-        ValueChecks(self).batch(data)
+        ValueChecks(self, kind).batch(data)
         with SafeInterrupts() as interrupts, self._metrics_apart():
             logs = to_floats(interrupts.shield(self._runner(kind).run_batch, data))
         return logs if return_dict else self._in_order(logs)
@@ -425,7 +433,7 @@ class Trainer(Compilation):
         """Return the model's outputs for one batch, as NumPy arrays."""
         data = arguments.one_batch(x, None, None)
         self._ready("predict", data)
-        ValueChecks(self).batch(data, targets=False)
+        ValueChecks(self, "predict").batch(data, targets=False)
         return jax.device_get(self._runner("predict").run_batch(data))
 
 

@@ -3,7 +3,8 @@
 A compiled step cannot raise on a value. By default, labels and the integers that an `Embedding`
 looks up are checked once per call: all of them where they are arrays in memory (unless they are
 many), else those of the first batch. With `compile(check="strict")` every value is: arrays in
-memory once per call, all other data batch by batch, as it is read.
+memory once per call, all other data batch by batch, as it is read. Labels and integers that a step
+of the user's own changes before it uses them are left alone.
 """
 
 import jax
@@ -21,10 +22,14 @@ class ValueChecks:
 
     Args:
         model: a model whose losses were matched to its outputs.
+        kind: of the step that data is for: "train", "test" or "predict".
     """
 
-    def __init__(self, model):
-        self._loss, self._look = model._compiled_loss, model._look
+    def __init__(self, model, kind):
+        step = model._runner(kind).step
+        self._ranges = list(step.ranges)
+        takes_labels = step.takes_labels or (not step.traces and model._is_stock(kind))
+        self._loss = model._compiled_loss if takes_labels else None
         self._strict = model._check == "strict"
 
     def source(self, source, argument="x", targets=True):
@@ -50,7 +55,7 @@ class ValueChecks:
 
     def _needed(self, targets):
         has_losses = self._loss is not None and self._loss.terms
-        return bool(targets and has_losses) or bool(self._look and self._look.ranges)
+        return bool((targets and has_losses) or self._ranges)
 
     def batch(self, batch, names=("x", "y", "sample_weight"), targets=True, most=None):
         """Check one batch, or data of that form.
@@ -61,17 +66,20 @@ class ValueChecks:
             targets: whether labels count.
             most: bytes beyond which values are not looked at.
         """
-        parts = unpack_x_y_sample_weight(batch)
+        if isinstance(batch, (tuple, list)) and not 1 <= len(batch) <= 3:  # for an own step
+            parts = (batch, None, None)
+        else:
+            parts = unpack_x_y_sample_weight(batch)
         if self._strict:
             for name, part in zip(names, parts, strict=True):
                 leaves.map_structure(check_finite, part, name)
-        x, y, _ = parts
+        x, y, weights = parts
         few = lambda part: most is None or _size(part) <= most
         if targets and y is not None and self._loss is not None and self._loss.terms and few(y):
-            self._loss.check_labels(y, names[1])
-        if self._look is not None and self._look.ranges:
+            self._loss.check_labels(y, names[1], weights)
+        if self._ranges:
             found = jax.tree_util.tree_leaves_with_path(x)
-            for index, low, high, where in self._look.ranges:
+            for index, low, high, where in self._ranges:
                 if index < len(found) and few(found[index][1]):
                     path, leaf = found[index]
                     name = names[0] + jax.tree_util.keystr(path)

@@ -63,6 +63,14 @@ def clear_line():
             _write("\r" + " " * width + "\r")
 
 
+def end_line():
+    """Leave an unfinished line on the terminal; what comes next begins below it."""
+    if _unfinished:
+        stream, _ = _unfinished.pop()
+        if stream is sys.stdout:
+            _write("\n")
+
+
 def _write(text):
     try:
         sys.stdout.write(text)

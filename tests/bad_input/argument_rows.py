@@ -120,11 +120,11 @@ ROWS = [
         ("monitor typo",
          fit(callbacks=[keras.callbacks.EarlyStopping(monitor="los")]),
          "EarlyStopping(monitor='los'): expected one of the metrics loss, found 'los'; pass one "
-         "of these names, or did you mean 'loss'."),
+         "of these names, or write 'loss'."),
         ("monitor of validation without any",
          fit(callbacks=[keras.callbacks.EarlyStopping()]),
          "EarlyStopping(monitor='val_loss'): expected one of the metrics loss, found "
-         "'val_loss'; pass validation_data or validation_split to fit, or did you mean 'loss'."),
+         "'val_loss'; pass validation_data or validation_split to fit, or write 'loss'."),
         ("monitor whose direction is not known",
          fit(callbacks=[keras.callbacks.EarlyStopping(monitor="hiddenness")]),
          "EarlyStopping(monitor='hiddenness'): expected one of the metrics loss, found "

@@ -338,6 +338,9 @@ class Unkeepable(keras.callbacks.Callback):
     def state(self):
         return {"when": {1: "epoch"}}
 
+    def restore(self, state):
+        pass
+
 
 BAD = [
     ({"directory": 3}, TypeError,
@@ -384,3 +387,19 @@ def test_a_state_that_cannot_be_kept(tmp_path):
 def test_the_argument_of_keras_is_known(tmp_path):
     backup = BackupAndRestore(backup_dir=os.fspath(tmp_path), double_checkpoint=True)
     assert backup.directory == os.fspath(tmp_path)
+
+
+def test_a_callback_whose_state_nobody_takes_back_is_an_error(tmp_path):
+    class Counts(keras.callbacks.Callback):
+        def state(self):
+            return {"count": 1}
+
+    text = "Counts: expected restore beside state, found state alone; define restore"
+    with pytest.raises(ValueError, match=text):
+        fit("compiled", [BackupAndRestore(tmp_path), Counts()])
+
+
+def test_two_backups_in_one_folder_are_an_error(tmp_path):
+    text = "expected one callback for a folder, found two; give each a folder of its own"
+    with pytest.raises(ValueError, match=text):
+        fit("compiled", [BackupAndRestore(tmp_path), BackupAndRestore(f"{tmp_path}/", 5)])

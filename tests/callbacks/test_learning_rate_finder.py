@@ -70,6 +70,13 @@ def test_the_suggestion_is_where_the_loss_falls_most_steeply(exponent):
     assert np.log10(quadratic(exponent).suggestion) == pytest.approx(exponent, abs=0.06)
 
 
+def test_noise_where_nothing_falls_does_not_count():
+    finder = quadratic(-2)
+    noise = np.random.default_rng(0).normal(size=101)
+    finder.smoothed = list(finder.smoothed + 0.05 * noise)
+    assert np.log10(finder.suggestion) == pytest.approx(-2, abs=0.3)
+
+
 def test_find_and_plot(tmp_path):
     model = compiled()
     finder = LearningRateFinder(1e-4, 10.0, steps=40)
@@ -136,7 +143,9 @@ BAD = [
      "LearningRateFinder: expected an optimizer whose learning rate is a number, found one that "
      "follows a schedule; compile with a float learning_rate, or leave this callback out."),
     (lambda: LearningRateFinder().suggestion, RuntimeError,
-     "LearningRateFinder: expected at least 10 steps, found 0; begin with a smaller min_lr, or "
+     "LearningRateFinder: expected at least 10 steps, found 0; call find(model, x, y) first."),
+    (lambda: LearningRateFinder(0.1, 1.0, steps=5).find(compiled(), X, Y), RuntimeError,
+     "LearningRateFinder: expected at least 10 steps, found 5; begin with a smaller min_lr, or "
      "pass more steps and more epochs."),
 ]  # fmt: skip
 

@@ -1,6 +1,7 @@
 """What a callback sees of the model, and what it does to the numbers of the training: nothing."""
 
 import io
+import signal
 import sys
 
 import numpy as np
@@ -182,3 +183,24 @@ def test_a_message_of_a_callback_in_mid_epoch_has_its_own_line(monkeypatch, tmp_
     fit(compiled(), [saver], 1, verbose=1)
     lines = [line for line in screen.lines() if "saving" in line]
     assert lines == [f"Epoch 1: saving the weights to {path}"] * 2
+
+
+@pytest.mark.parametrize("backup", [True, False])
+def test_an_interruption_in_mid_epoch_leaves_the_bar_and_begins_below_it(
+    monkeypatch, tmp_path, backup
+):
+    class Interrupts(Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                signal.raise_signal(signal.SIGINT)
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    backups = [C.BackupAndRestore(tmp_path)] if backup else []
+    with pytest.raises(KeyboardInterrupt):
+        fit(compiled(), [Interrupts(), *backups], 1, verbose=1)
+    saved = [f"Saved a backup in {tmp_path}; the next run goes on from it"]
+    bar, *rest = screen.lines()
+    assert "/6 ━" in bar and rest == [*(saved if backup else []), ""]

@@ -138,9 +138,9 @@ def test_directions_agree_with_keras():
 NO_METRIC = "EarlyStopping(monitor={!r}): expected one of the metrics {}, found {!r}; {}."
 MISSING = [
     ("val_los", {"loss": 1.0, "val_loss": 2.0},
-     "loss, val_loss", "pass one of these names, or did you mean 'val_loss'"),
+     "loss, val_loss", "pass one of these names, or write 'val_loss'"),
     ("val_loss", {"loss": 1.0, "accuracy": 1.0}, "accuracy, loss",
-     "pass validation_data or validation_split to fit, or did you mean 'loss'"),
+     "pass validation_data or validation_split to fit, or write 'loss'"),
     ("zzz", {"loss": 1.0}, "loss", "pass one of these names"),
     ("loss", {}, "none", "pass one of these names"),
 ]  # fmt: skip
@@ -164,6 +164,9 @@ def test_epochs_without_validation_are_passed_over(freq):
 
 
 BAD = [
+    (lambda: EarlyStopping(patince=3), ValueError,
+     "EarlyStopping(...): expected the name of an argument, found 'patince'; did you mean "
+     "'patience'?"),
     (lambda: EarlyStopping(mode="mni"), ValueError,
      "EarlyStopping(mode): expected the name of a mode, found 'mni'; did you mean 'min'?"),
     (lambda: EarlyStopping(monitor=None), TypeError,

@@ -187,6 +187,19 @@ def test_who_makes_steps_run_one_by_one(callback, strict):
     assert BatchHooks("test", [(callback, False, True)]).strict is kept
 
 
+def test_an_answer_that_is_no_step_is_an_error():
+    class Says(keras.callbacks.Callback):
+        def needs_model_after(self, batch):
+            return "epoch"
+
+        def on_train_batch_end(self, batch, logs=None):
+            pass
+
+    text = r"Says.needs_model_after\(\): expected the number of a step, or None, found 'epoch'"
+    with pytest.raises(TypeError, match=text):
+        fitted([Says()])
+
+
 def test_a_strict_one_and_a_choosy_one_meet():
     every, choosy = EveryBatch(), Every(7)
     fitted([every, choosy])

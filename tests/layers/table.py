@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from stepfit.core import registry
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -25,7 +27,8 @@ class Row:
 
     @property
     def id(self):
-        text = ",".join(f"{k}={v}" for k, v in {**self.kwargs, **self.extra}.items())
+        given = {**self.kwargs, **self.extra}
+        text = ",".join(f"{k}={getattr(v, '__name__', v)}" for k, v in given.items())
         return f"{self.cls}({text})".replace(" ", "")
 
 
@@ -48,6 +51,11 @@ def row(cls, shapes, integers=None, train=False, random=False, spread=False, ext
     return Row(cls, kwargs, shapes, integers, train, random, spread, extra or {})
 
 
+@registry.register_keras_serializable("tests")
+def scaled(x, factor=2.0):
+    return factor * x
+
+
 SEQ, IMG, VOL = (2, 7, 4), (2, 6, 5, 4), (1, 4, 5, 4, 2)
 SEQ_FIRST, IMG_FIRST = (2, 4, 7), (2, 4, 6, 5)
 
@@ -61,6 +69,8 @@ CORE = [
     row("Activation", (3, 5), activation="tanh"),
     row("Activation", (3, 5), activation="softmax"),
     row("Identity", (3, 5)),
+    row("Lambda", (3, 5), function=scaled),
+    row("Lambda", (3, 5), function=scaled, arguments={"factor": 3.0}),
     row("Masking", SEQ, mask_value=0.0),
     row("Rescaling", IMG, scale=1 / 255, offset=-1.0),
     row("Rescaling", IMG, scale=[1.0, 2.0, 3.0, 4.0], offset=0.5),
@@ -150,6 +160,13 @@ POOLING = [
     row("AveragePooling2D", IMG, pool_size=3, strides=2, padding="same"),
     row("AveragePooling2D", IMG_FIRST, pool_size=2, padding="same", data_format="channels_first"),
     row("AveragePooling3D", VOL, pool_size=2),
+    row("AdaptiveAveragePooling1D", SEQ, output_size=3),
+    row("AdaptiveAveragePooling2D", IMG, output_size=(4, 2)),
+    row("AdaptiveAveragePooling2D", IMG_FIRST, output_size=3, data_format="channels_first"),
+    row("AdaptiveAveragePooling3D", VOL, output_size=2),
+    row("AdaptiveMaxPooling1D", SEQ_FIRST, output_size=3, data_format="channels_first"),
+    row("AdaptiveMaxPooling2D", IMG, output_size=(4, 2)),
+    row("AdaptiveMaxPooling3D", VOL, output_size=(2, 3, 2)),
     row("GlobalMaxPooling1D", SEQ),
     row("GlobalMaxPooling2D", IMG, keepdims=True),
     row("GlobalMaxPooling3D", VOL),
@@ -173,6 +190,9 @@ NORMALIZATION = [
     row("RMSNormalization", SEQ),
     row("UnitNormalization", SEQ),
     row("UnitNormalization", SEQ, axis=[1, 2]),
+    row("SpectralNormalization", (3, 5), train=True, layer=made("Dense", units=4)),
+    row("SpectralNormalization", IMG, train=True, power_iterations=3,
+        layer=made("Conv2D", filters=3, kernel_size=2)),
 ]
 
 REGULARIZATION = [

@@ -11,6 +11,7 @@ class Row:
     data: str
     kwargs: dict = dataclasses.field(default_factory=dict)
     scalar: bool = False  # one number for the whole batch, so there is nothing to weight
+    shapes: tuple = ((6, 4), (6, 3, 4))  # of the predictions
 
     def __str__(self):
         options = ",".join(f"{k}={v}" for k, v in self.kwargs.items())
@@ -45,6 +46,11 @@ ROWS = [
     Row("SparseCategoricalCrossentropy", "labels", {"ignore_class": 1}),
     Row("SparseCategoricalCrossentropy", "labels_logits",
         {"ignore_class": 0, "from_logits": True}),
+    Row("CategoricalGeneralizedCrossEntropy", "labels", {"q": 0.3}),
+    Row("CTC", "ctc", shapes=((6, 5, 4), (3, 7, 3))),
+    Row("Circle", "embeddings", shapes=((6, 4), (9, 2))),
+    Row("Circle", "embeddings", {"gamma": 3.0, "margin": 0.2, "remove_diagonal": False},
+        shapes=((6, 4), (5, 4))),
     Row("KLDivergence", "one_hot"),
     Row("KLDivergence", "shares"),
     Row("Poisson", "positive"),
@@ -71,7 +77,11 @@ def data_for(kind, shape, seed=0):
     yes_no = (rng.random(shape) > 0.5).astype("float32")
     labels = rng.integers(0, shape[-1], shape[:-1]).astype("int32")
     one_hot = np.eye(shape[-1], dtype="float32")[labels]
+    lengths = rng.integers(1, 3, shape[:1])
+    sequences = rng.integers(1, shape[-1], (*shape[:1], 2))
     return {
+        "ctc": (np.where(np.arange(2) < lengths[:, None], sequences, 0).astype("int32"), 2 * real),
+        "embeddings": (labels, real / np.linalg.norm(real, axis=-1, keepdims=True)),
         "real": (rng.normal(size=shape).astype("float32"), real),
         "positive": (rng.poisson(2.0, shape).astype("float32"), np.exp(real)),
         "binary": (yes_no, 1 / (1 + np.exp(-real))),

@@ -14,6 +14,30 @@ from stepfit.losses import check_labels, check_predictions
 ones = np.ones
 MESSAGES = [
     (
+        lambda: losses.CTC()(ones(8), ones((8, 3))),
+        ValueError,
+        "ctc: expected labels y_true (batch, labels) and logits y_pred (batch, frames, classes), "
+        "found y_true (8,) and y_pred (8, 3).",
+    ),
+    (
+        lambda: losses.Circle()(ones((8, 2)), ones((8, 3))),
+        ValueError,
+        "circle: expected embeddings (batch, d) and one label for each, found (8, 3) and y_true "
+        "(8, 2).",
+    ),
+    (
+        lambda: losses.CategoricalGeneralizedCrossEntropy(1.0),
+        ValueError,
+        "CategoricalGeneralizedCrossEntropy q: expected a float above 0, below 1, found 1.0.",
+    ),
+    (
+        lambda: losses.CategoricalGeneralizedCrossEntropy()(ones((8, 3)), ones((8, 3))),
+        ValueError,
+        "categorical_generalized_cross_entropy: expected integer labels y_true (8,) for y_pred "
+        "(8, 3), found y_true (8, 3); the labels have the shape of the predictions without the "
+        "axis of the classes.",
+    ),
+    (
         lambda: losses.MeanSquaredError()(ones((8, 2)), ones((8, 1))),
         ValueError,
         "mean_squared_error: expected y_true and y_pred of the same shape, found y_true (8, 2) and "

@@ -20,8 +20,8 @@ every_row = pytest.mark.parametrize("row", ROWS, ids=str)
 every_class = pytest.mark.parametrize("name", sorted({row.name for row in ROWS}))
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 # The reduction stands once, in the base: one loss of each kind that it meets.
-REDUCED = [r for r in ROWS if r.name in ("MeanAbsoluteError", "Dice") or "ignore_class" in r.kwargs]
-SHAPES = ((6, 4), (6, 3, 4))
+KINDS = ("MeanAbsoluteError", "Dice", "Circle")
+REDUCED = [r for r in ROWS if r.name in KINDS or "ignore_class" in r.kwargs]
 
 
 def both(row, **kwargs):
@@ -43,7 +43,7 @@ def values_shape(row, y_true, y_pred):
 
 def cases(row, seed=0):
     """Yield targets, predictions and weights that go together."""
-    for shape in SHAPES:
+    for shape in row.shapes:
         y_true, y_pred = data_for(row.data, shape, seed)
         found = [None] if row.scalar else weights_for(values_shape(row, y_true, y_pred))
         for weights in found:
@@ -105,7 +105,7 @@ def test_gradients_are_keras(row):
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 def test_computes_in_its_own_dtype(row, dtype):
     ours, theirs = both(row)
-    y_true, y_pred = data_for(row.data, (6, 4))
+    y_true, y_pred = data_for(row.data, row.shapes[0])
     y_pred = y_pred.astype(dtype) if dtype == "float64" else jnp.asarray(y_pred, dtype)
     value = ours(y_true.astype("float64"), y_pred)
     assert value.dtype == "float32"
@@ -116,7 +116,7 @@ def test_computes_in_its_own_dtype(row, dtype):
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_function_keeps_the_dtype_of_predictions(row, dtype):
     ours, theirs = (loss.fn for loss in both(row))
-    y_true, y_pred = data_for(row.data, (6, 4))
+    y_true, y_pred = data_for(row.data, row.shapes[0])
     y_pred = jnp.asarray(y_pred, dtype)
     value = ours(y_true, y_pred, **row.kwargs)
     assert value.dtype == dtype
@@ -127,7 +127,7 @@ def test_function_keeps_the_dtype_of_predictions(row, dtype):
 
 @every_row
 def test_config_round_trip(row):
-    (ours, _), (y_true, y_pred) = both(row, reduction="sum"), data_for(row.data, (6, 4))
+    (ours, _), (y_true, y_pred) = both(row, reduction="sum"), data_for(row.data, row.shapes[0])
     config = json.loads(json.dumps(losses.serialize(ours)))
     again = losses.deserialize(config)
     assert type(again) is type(ours)
@@ -146,7 +146,7 @@ def test_compiles_once_to_the_eager_value(row):
         return ours(y_true, y_pred)
 
     for seed in range(3):
-        y_true, y_pred = data_for(row.data, (6, 4), seed)
+        y_true, y_pred = data_for(row.data, row.shapes[0], seed)
         close(compiled(y_true, y_pred), ours(y_true, y_pred), rtol=1e-5)
     assert len(traces) == 1
 
@@ -160,10 +160,7 @@ def test_signature_and_name_are_keras(name):
 
 @pytest.mark.parametrize("name", sorted(oracle.src.losses.ALL_OBJECTS_DICT))
 def test_get_accepts_every_name_of_keras(name):
-    if name.lower() in ("ctc", "circle"):  # not built yet: the error must say so by name
-        with pytest.raises(ValueError, match=f"expected the name of a loss, found '{name}'"):
-            losses.get(name)
-    elif name in ("Loss", "LossFunctionWrapper"):
+    if name in ("Loss", "LossFunctionWrapper"):
         expected = losses.Loss if name == "Loss" else None
         if expected is None:
             with pytest.raises(TypeError, match=r"pass an instance: LossFunctionWrapper\(fn=...\)"):
@@ -277,3 +274,19 @@ def test_resolve_names_losses_as_asked():
     given = losses.Huber(name="mine")
     assert losses.resolve(given, (8, 1), (8, 1)) is given
     assert losses.resolve(losses.Huber, (8, 1), (8, 1)).name == "huber_loss"
+
+
+def test_circle_with_references():
+    y_true, y_pred = data_for("embeddings", (6, 4))
+    labels, references = data_for("embeddings", (9, 4), seed=1)
+    for options in ({}, {"remove_diagonal": False, "gamma": 5.0}):
+        found, expected = (
+            m.losses.circle(y_true, y_pred, labels, references, **options) for m in (OURS, oracle)
+        )
+        close(found, expected, rtol=1e-4)
+
+
+def test_circle_of_a_sample_without_a_pair_has_a_finite_gradient():
+    y_true, y_pred = np.array([0, 0, 1]), data_for("embeddings", (3, 4))[1]
+    slope = jax.grad(lambda p: losses.Circle()(y_true, p))(y_pred)
+    assert np.isfinite(slope).all() and np.any(slope)

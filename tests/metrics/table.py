@@ -104,6 +104,30 @@ ROWS = [
     Row("AUC", "binary", {"multi_label": True, "thresholds": [0.3, 0.4], "curve": "PR",
                           "label_weights": [0.1, 0.4, 0.0, 2.0]}),
     Row("AUC", "binary_logits", {"from_logits": True}, (1,)),
+    Row("IoU", "ids", {"num_classes": 3, "target_class_ids": [0, 2]}, (), weight_ranks=()),
+    Row("IoU", "ids", {"num_classes": 3, "target_class_ids": [1], "dtype": "float32"}, ()),
+    Row("IoU", "ids", {"num_classes": 2, "target_class_ids": [1], "dtype": "float32"}, (3,),
+        weight_ranks=(0, 2)),
+    Row("MeanIoU", "ids", {"num_classes": 4}, (3,), weight_ranks=()),
+    Row("MeanIoU", "ids", {"num_classes": 3, "ignore_class": 1, "dtype": "float32"}, (3,),
+        weight_ranks=(0, 2)),
+    Row("MeanIoU", "labels", {"num_classes": 4, "sparse_y_pred": False}, STEPS, weight_ranks=()),
+    Row("BinaryIoU", "binary", {}, (), weight_ranks=()),
+    Row("BinaryIoU", "binary", {"target_class_ids": [1], "threshold": 0.3, "dtype": "float32"}, ()),
+    Row("OneHotIoU", "one_hot", {"num_classes": 4, "target_class_ids": [1, 3]}, weight_ranks=()),
+    Row("OneHotMeanIoU", "one_hot", {"num_classes": 4, "dtype": "float32"}),
+    Row("OneHotMeanIoU", "one_hot", {"num_classes": 4, "dtype": "float32"}, STEPS,
+        weight_ranks=(0, 2)),
+    *(
+        Row(name, data, {"average": average, **kwargs}, weight_ranks=(1,))
+        for name, kwargs in (("F1Score", {}), ("FBetaScore", {"beta": 2.0}))
+        for average in (None, "micro", "macro", "weighted")
+        for data, kwargs in (("one_hot", kwargs), ("binary", {"threshold": 0.4, **kwargs}))
+    ),
+    Row("PearsonCorrelation", "real", atol=1e-5),
+    Row("PearsonCorrelation", "real", {"axis": 1}, STEPS, atol=1e-5),
+    Row("ConcordanceCorrelation", "real", atol=1e-5),
+    Row("ConcordanceCorrelation", "real", {"axis": 1}, STEPS, atol=1e-5),
 ]  # fmt: skip
 
 

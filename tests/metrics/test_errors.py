@@ -27,6 +27,39 @@ def mae():
 
 MESSAGES = [
     (
+        lambda: metrics.IoU(2, [0, 2]),
+        ValueError,
+        "IoU target_class_ids: expected ints of at least 0, below num_classes = 2, found 2.",
+    ),
+    (
+        lambda: metrics.MeanIoU(2, name="iou").update_state(ones(3), ones((3, 2))),
+        ValueError,
+        'metric "iou": expected y_true and y_pred of the same shape, found y_true (3,) and y_pred '
+        "(3, 2); reshape y to the shape of the model's output.",
+    ),
+    (
+        lambda: metrics.F1Score("mean"),
+        ValueError,
+        "F1Score average: expected the name of a mean over classes, found 'mean'; known "
+        "names: 'None', 'macro', 'micro', 'weighted'.",
+    ),
+    (
+        lambda: metrics.FBetaScore(beta=0.0),
+        ValueError,
+        "FBetaScore beta: expected a float above 0, found 0.0.",
+    ),
+    (
+        lambda: metrics.F1Score(threshold=0.0),
+        ValueError,
+        "F1Score threshold: expected a float above 0, at most 1, or None, found 0.0.",
+    ),
+    (
+        lambda: metrics.F1Score(name="f1").update_state(ones(3), ones(3)),
+        ValueError,
+        'metric "f1": expected y_true and y_pred of shape (batch, classes), found y_true (3,) and '
+        "y_pred (3,).",
+    ),
+    (
         lambda: mae().stateless_update_state([], ones(3), ones(3)),
         ValueError,
         'metric "mae": stateless_update_state expected 2 metric variables (total, count), found 0; '

@@ -86,6 +86,11 @@ def swapped_by_identity():
     optimizer.stateless_apply(state, [v.value for v in made], grads)
 
 
+def by_path(**names):
+    made = {key: optimizers.SGD(name=name) for key, name in names.items()}
+    return optimizers.OptimizerMap(optimizers.SGD(name="rest"), made)
+
+
 CLIPS = "at most one of clipnorm, clipvalue and global_clipnorm"
 ERRORS = {
     # constructor
@@ -128,6 +133,38 @@ ERRORS = {
         "momentum use optax.sign_sgd."),
     "adagrad": (lambda: optimizers.Adagrad(initial_accumulator_value=-1.0),
         "Adagrad initial_accumulator_value: expected a float that is not negative, found -1.0."),
+    "ftrl_power": (lambda: optimizers.Ftrl(learning_rate_power=0.5),
+        "Ftrl learning_rate_power: expected a float of at most 0, found 0.5."),
+    "ftrl_l1": (lambda: optimizers.Ftrl(l1_regularization_strength=-1.0),
+        "Ftrl l1_regularization_strength: expected a float that is not negative, found -1.0."),
+    "schedule_free": (lambda: optimizers.ScheduleFreeAdamW(beta_1=0.0),
+        "ScheduleFreeAdamW beta_1: expected a float above 0, at most 1, found 0.0."),
+    "map_class": (lambda: optimizers.OptimizerMap(optimizers.SGD),
+        "OptimizerMap default_optimizer: expected an optimizer, found the class SGD."),
+    "map_list": (lambda: optimizers.OptimizerMap(optimizers.SGD(), ["a"]),
+        "OptimizerMap optimizer_map: expected a dict from path to optimizer, found list of 1 "
+        "elements."),
+    "map_twice": (lambda: by_path(a="sgd").update(a=optimizers.SGD()),
+        "OptimizerMap['a']: expected a new key, found the optimizer 'sgd'; delete it first."),
+    "map_two_fit": (lambda: by_path(**{"e.*": "x", ".*r": "y"})["encoder"],
+        "OptimizerMap['encoder']: expected one key that fits it, found 'e.*' and '.*r'; add the "
+        "path itself as a key."),
+    "map_of_scaled": (
+        lambda: by_path().update(a=optimizers.LossScaleOptimizer(optimizers.SGD())),
+        "OptimizerMap['a']: expected an optimizer that makes updates itself, found "
+        "LossScaleOptimizer; wrap the MultiOptimizer in it."),
+    "multi_dict": (lambda: optimizers.MultiOptimizer({"a": optimizers.SGD()}),
+        "MultiOptimizer optimizer_map: expected an OptimizerMap or a function from a Variable to "
+        "its optimizer, found dict with keys ['a']."),
+    "multi_none": (lambda: optimizers.MultiOptimizer(lambda v: None).build(variables()),
+        "MultiOptimizer: optimizer of 'a': expected an optimizer, found None."),
+    "multi_rate": (lambda: optimizers.MultiOptimizer(by_path(b="y")).learning_rate,
+        "MultiOptimizer.learning_rate: expected the learning rate of one optimizer, found 2 "
+        "optimizers; write optimizer.optimizers[i].learning_rate."),
+    "multi_decay": (
+        lambda: optimizers.MultiOptimizer(by_path()).exclude_from_weight_decay(var_names=["b"]),
+        "MultiOptimizer.exclude_from_weight_decay: expected a call on an inner optimizer, found "
+        "one on the whole; write optimizer.optimizers[i].exclude_from_weight_decay(...)."),
     "loss_scale_inner": (lambda: optimizers.LossScaleOptimizer("adam"),
         "LossScaleOptimizer inner_optimizer: expected an optimizer, found 'adam'."),
     "loss_scale_option": (

@@ -281,3 +281,40 @@ def test_how_to_run_can_be_changed_between_fits():
     assert seen == [3, 7]
     model.run_eagerly = True
     assert model._runner("train").eager
+
+
+class Breaks(keras.callbacks.Callback):
+    """Raises in the validation, where the model has other weights, or fails to be told."""
+
+    weights = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.weights = self.model.get_weights()
+
+    def on_test_batch_end(self, batch, logs=None):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_that_a_hook_raises_leaves_the_weights_of_training():
+    model = one_layer(optimizer=keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.9))
+    breaks = Breaks()
+    callbacks = [keras.callbacks.SwapEMAWeights(), keras.callbacks.GradientMonitor(), breaks]
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, validation_data=(X, Y), verbose=0, callbacks=callbacks)
+    np.testing.assert_array_equal(model.get_weights()[0], breaks.weights[0])
+    assert model.optimizer._on_gradients is None
+
+
+class NotTold(keras.callbacks.Callback):
+    def interrupted(self):
+        raise ValueError("not told")
+
+    def on_train_batch_end(self, batch, logs=None):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_callback_that_fails_when_interrupted_keeps_nobody_from_saving(tmp_path):
+    callbacks = [NotTold(), keras.callbacks.BackupAndRestore(tmp_path)]
+    with pytest.raises(KeyboardInterrupt), pytest.warns(RuntimeWarning, match="not told"):
+        one_layer().fit(X, Y, verbose=0, callbacks=callbacks)
+    assert [path.name for path in tmp_path.iterdir()] == ["backup-000001"]

@@ -43,7 +43,7 @@ def combine(y, sample_weight, class_weight, y_name, place=""):
     """Return the class weights of `y`, times `sample_weight` where there is one."""
     if y is None:
         fix = "pass y, or leave class_weight out"
-        raise errors.bad_value("class_weight", f"labels {y_name}{place}", "None", fix)
+        raise errors.bad_value("class_weight", f"{y_name}{place}", "None", fix)
     if leaves.is_structure(y):
         fix = "pass sample_weight with one array per output"
         found = f"{y_name} with several ({errors.describe(y)})"

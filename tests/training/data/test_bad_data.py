@@ -129,7 +129,7 @@ ROWS = [
      "class_weight: expected a weight for every class in y, found none for class 2 (given: 0, "
      "1); add 2: 1.0 to leave that class as it is."),
     (lambda: make(y=None, class_weight={0: 1.0}), ValueError,
-     "class_weight: expected labels y, found None; pass y, or leave class_weight out."),
+     "class_weight: expected y, found None; pass y, or leave class_weight out."),
     (lambda: make(y=[Y, Y], class_weight={0: 1.0}), ValueError,
      "class_weight: expected a model with one output, found y with several (list of 2 elements); "
      "pass sample_weight with one array per output."),
