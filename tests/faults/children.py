@@ -4,6 +4,7 @@ A child starts in some hundredths of a second, and finds its programs compiled i
 share, so dozens of kills cost little.
 """
 
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -42,7 +43,7 @@ class Child:
 
     def signal(self, number):
         """Send it a signal, if it is still there."""
-        if self._process.is_alive():
+        with contextlib.suppress(ProcessLookupError):  # the fork server takes care of the dead
             os.kill(self.pid, number)
 
     def end(self, seconds=60):
