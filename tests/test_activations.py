@@ -108,3 +108,12 @@ def test_errors(act, text):
     with pytest.raises((ValueError, TypeError)) as error:
         act()
     assert str(error.value) == text
+
+
+def test_softmax_over_one_value_is_warned_of():
+    with pytest.warns(UserWarning) as seen:
+        assert activations.softmax(jnp.zeros((2, 1))).tolist() == [[1.0], [1.0]]
+    assert [str(w.message) for w in seen] == [
+        "softmax: expected several values along axis -1, found shape (2, 1): the result is 1, "
+        "whatever they are; for one probability use sigmoid."
+    ]

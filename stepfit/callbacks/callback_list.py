@@ -1,5 +1,8 @@
 """Several callbacks behind one: each hook calls only those that define it."""
 
+import difflib
+import warnings
+
 from stepfit.callbacks.batch_hooks import BatchHooks
 from stepfit.callbacks.callback import HOOKS, Callback
 from stepfit.callbacks.history import History
@@ -34,9 +37,7 @@ class CallbackList(Callback):
     {'loss': [0.5]}
     """
 
-    def __init__(
-        self, callbacks=None, add_history=False, add_progbar=False, model=None, **params
-    ):
+    def __init__(self, callbacks=None, add_history=False, add_progbar=False, model=None, **params):
         super().__init__()
         self.callbacks = _flatten(callbacks, "callbacks")
         if add_history and not self._first(History):
@@ -44,6 +45,7 @@ class CallbackList(Callback):
         if add_progbar and not self._first(ProgbarLogger):
             self.callbacks.append(ProgbarLogger())
         self.callbacks.sort(key=lambda c: c.comes_last)
+        _warn_of_misspelt_hooks(self.callbacks)
         self._users = {}
         if model is not None:
             self.set_model(model)
@@ -220,3 +222,15 @@ def _flatten(callbacks, path):
     else:
         fix = "make a subclass of it, or use LambdaCallback"
     raise errors.bad_type(path, expected, errors.describe(callbacks), fix)
+
+
+def _warn_of_misspelt_hooks(callbacks):
+    """Warn of methods that look like hooks and are never called."""
+    for kind in {type(c): None for c in callbacks}:
+        for name in dir(kind):
+            if not name.startswith("on_") or name in HOOKS or not callable(getattr(kind, name)):
+                continue
+            close = difflib.get_close_matches(name, HOOKS, n=1, cutoff=0.85)
+            if close:
+                text = f"{kind.__name__}.{name} is no hook and is never called; did you mean "
+                warnings.warn(f"{text}{close[0]!r}?", UserWarning, stacklevel=2)

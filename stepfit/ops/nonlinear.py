@@ -1,8 +1,11 @@
 """Activation functions and normalised exponentials: a table."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 
+from stepfit.core import errors
 from stepfit.core.op import op
 from stepfit.ops.table import as_float, same, tensor
 
@@ -20,6 +23,16 @@ def _gelu(x, approximate):
         return jax.nn.gelu(x, approximate=True)
     wide = x.astype(jnp.promote_types(x.dtype, "float32"))
     return (wide * (0.5 + 0.5 * jax.lax.erf(wide * 0.5**0.5))).astype(x.dtype)
+
+
+def _softmax(x, axis):
+    x = as_float(x)
+    if isinstance(axis, int) and x.ndim and x.shape[axis] == 1:
+        found = f"shape {x.shape}: the result is 1, whatever they are"
+        fix = "for one probability use sigmoid"
+        text = errors.message("softmax", f"several values along axis {axis}", found, fix)
+        warnings.warn(text, UserWarning, stacklevel=2)
+    return jax.nn.softmax(x, axis)
 
 
 relu = same("relu(x)", "`max(x, 0)`; the gradient at 0 is 0.", _nn("relu"))
@@ -64,8 +77,7 @@ threshold = same(
     "threshold(x, threshold, default_value)", "`x` above `threshold`, else `default_value`.",
     lambda x, threshold, default_value: jnp.where(x > threshold, x, default_value),
 )  # fmt: skip
-softmax = same("softmax(x, axis=-1)", "`exp(x) / sum(exp(x))` along `axis`.",
-               lambda x, axis: jax.nn.softmax(as_float(x), axis))  # fmt: skip
+softmax = same("softmax(x, axis=-1)", "`exp(x) / sum(exp(x))` along `axis`.", _softmax)
 log_softmax = same("log_softmax(x, axis=-1)", "`x - log(sum(exp(x)))` along `axis`.",
                    lambda x, axis: jax.nn.log_softmax(as_float(x), axis))  # fmt: skip
 

@@ -327,3 +327,18 @@ def test_on_a_terminal_logs_are_read_seldom(monkeypatch):
     many.on_epoch_end(0, {"loss": 0.25})
     assert 1 <= len(reads) < 30
     assert sys.stdout.getvalue().rstrip().endswith("loss: 0.2500")
+
+
+def test_a_misspelt_hook_is_warned_of():
+    class Mine(Callback):
+        def on_epoch_ends(self, epoch, logs=None):
+            raise AssertionError
+
+        def on_my_own_account(self):
+            raise AssertionError
+
+    with pytest.warns(UserWarning) as seen:
+        run(CallbackList([Mine(), Mine()]), [{"loss": 1.0}])
+    assert [str(w.message) for w in seen] == [
+        "Mine.on_epoch_ends is no hook and is never called; did you mean 'on_epoch_end'?"
+    ]

@@ -43,8 +43,9 @@ class Child:
 
     def signal(self, number):
         """Send it a signal, if it is still there."""
-        with contextlib.suppress(ProcessLookupError):  # the fork server takes care of the dead
-            os.kill(self.pid, number)
+        with contextlib.suppress(ProcessLookupError):  # it may end just now
+            if self._process.is_alive():
+                os.kill(self.pid, number)
 
     def end(self, seconds=60):
         """Wait for its end; returns its exit status (negative: the signal that killed it)."""
