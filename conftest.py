@@ -31,3 +31,20 @@ def fresh_names_and_seed():
 
     naming.reset_names()
     utils.set_random_seed(0)
+
+
+_OPTIMIZED = ("test_fused", "rewrite", "benchmarks", "faults", "compilation_cache", "backup")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_compilation(request):
+    """Compile without most optimizations, of which compiling has most of its time.
+
+    Not where a test is about what the compiler makes of it, or about the same bits twice.
+    """
+    import jax
+
+    optimized = any(part in request.node.nodeid for part in _OPTIMIZED)
+    jax.config.update("jax_disable_most_optimizations", not optimized)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

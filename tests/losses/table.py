@@ -78,7 +78,7 @@ def data_for(kind, shape, seed=0):
     labels = rng.integers(0, shape[-1], shape[:-1]).astype("int32")
     one_hot = np.eye(shape[-1], dtype="float32")[labels]
     lengths = rng.integers(1, 3, shape[:1])
-    sequences = rng.integers(1, shape[-1], (*shape[:1], 2))
+    sequences = rng.integers(1, max(shape[-1], 2), (*shape[:1], 2))
     return {
         "ctc": (np.where(np.arange(2) < lengths[:, None], sequences, 0).astype("int32"), 2 * real),
         "embeddings": (labels, real / np.linalg.norm(real, axis=-1, keepdims=True)),

@@ -83,14 +83,6 @@ def run(k, row, weights=None):
     return found, weights
 
 
-@pytest.fixture(autouse=True, scope="module")
-def quick_compilation():
-    """Compile without most optimizations: it is most of the time of these tests."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def same(ours, theirs, tolerance, what):
     if isinstance(theirs, dict):
         assert sorted(ours) == sorted(theirs), what
