@@ -20,7 +20,7 @@ demo: $(VENV)/demo.stamp  ## train on real data and show the result
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/test.stamp lint types  ## everything that CI checks
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not slow'
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m 'not slow'
 
 faults: $(VENV)/test.stamp  ## kill, interrupt and damage trainings, dozens of times; prints a table
 	$(BIN)/python -m tests.faults.run $(ARGS)

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import pickle
 import resource
+import signal
 import sys
 import traceback
 
@@ -144,18 +145,18 @@ def interrupted(mouth, cache):
             for _ in range(3):  # a second one may be under way
                 try:
                     outcome = _usable(keras, np, model, data)
+                    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it may come only now
                     break
                 except KeyboardInterrupt:
                     continue
         mouth.send(outcome)
         if mouth.recv() == "enough":
             return
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         number += 1
 
 
 def _usable(keras, np, model, data):
-    import signal
-
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return "the handler of Ctrl-C was not put back"
     before = [np.array(v) for part in model.get_state() for v in part]
