@@ -4,6 +4,7 @@ Options: --quick for a handful of each, --seed N for other moments.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -52,6 +53,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job in the background
     begin = time.perf_counter()
     say = lambda text: print(text, file=sys.stderr, flush=True)
     rows = run(QUICK if arguments.quick else FULL, arguments.seed, say)
