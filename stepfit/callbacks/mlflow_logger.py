@@ -3,6 +3,7 @@
 from typing import Any
 
 from stepfit.callbacks.callback import Callback
+from stepfit.callbacks.facts import facts_of
 from stepfit.utils import optional
 
 
@@ -50,15 +51,7 @@ class MLflowLogger(Callback):
             )
         self.run_id, self._active = current.info.run_id, True
         if not resumed:
-            self._mlflow.log_params({**self._facts(), **self.params_to_log})
-
-    def _facts(self):
-        params = self.params or {}
-        facts = {name: params[name] for name in ("epochs", "steps") if params.get(name) is not None}
-        optimizer = getattr(self.model, "optimizer", None)
-        if optimizer is not None:
-            facts["optimizer"] = type(optimizer).__name__
-        return facts
+            self._mlflow.log_params({**facts_of(self.model, self.params), **self.params_to_log})
 
     def on_epoch_end(self, epoch, logs=None):
         numbers = {k: v for k, v in (logs or {}).items() if isinstance(v, float)}

@@ -3,6 +3,7 @@
 from typing import Any
 
 from stepfit.callbacks.callback import Callback
+from stepfit.callbacks.facts import facts_of
 from stepfit.utils import optional
 
 
@@ -51,15 +52,8 @@ class WandbLogger(Callback):
             current = self._wandb.init(project=self.project, name=self.name, **arguments)
             current.define_metric("*", step_metric="epoch")
         self._run, self.run_id = current, current.id
-        current.config.update({**self._facts(), **self.config}, allow_val_change=True)
-
-    def _facts(self):
-        params = self.params or {}
-        facts = {name: params[name] for name in ("epochs", "steps") if params.get(name) is not None}
-        optimizer = getattr(self.model, "optimizer", None)
-        if optimizer is not None:
-            facts["optimizer"] = type(optimizer).__name__
-        return facts
+        facts = facts_of(self.model, self.params)
+        current.config.update({**facts, **self.config}, allow_val_change=True)
 
     def on_epoch_end(self, epoch, logs=None):
         self._run.log({"epoch": epoch, **(logs or {})})

@@ -6,7 +6,7 @@ import pathlib
 import re
 import shutil
 
-from stepfit.utils.atomic import sync_folder
+from stepfit.utils.atomic import sync_file, sync_folder
 
 _NAME = re.compile(r"backup-\d{6,}")
 _PART = re.compile(r"\.backup-\d{6,}\.part")
@@ -82,15 +82,6 @@ def sync_tree(folder):
         for name in names:
             sync_file(os.path.join(root, name))
         sync_folder(root)
-
-
-def sync_file(path):
-    """Have a file on the disk itself."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _entries(directory):

@@ -78,7 +78,7 @@ class Ring:
     def __init__(self, control, specs):
         self._control, self._specs = control, specs
         self.slots: collections.deque[Slot] = collections.deque()
-        self._bytes = sum(int(np.prod(s.shape)) * np.dtype(s.dtype).itemsize for s in specs)
+        self._bytes = bytes_of(specs)
 
     def take(self):
         """Return a slot to fill; waits for the oldest where all are in use."""
@@ -107,8 +107,13 @@ def trim(rings):
             ring.slots.clear()
 
 
+def bytes_of(specs):
+    """Return the memory that arrays of some shapes and dtypes take."""
+    return sum(int(np.prod(s.shape)) * np.dtype(s.dtype).itemsize for s in specs)
+
+
 def _aligned(spec):
-    size = int(np.prod(spec.shape)) * np.dtype(spec.dtype).itemsize
+    size = bytes_of([spec])
     raw = np.empty(size + _ALIGNMENT, "uint8")
     begin = -raw.ctypes.data % _ALIGNMENT
     return raw[begin : begin + size].view(spec.dtype).reshape(spec.shape)

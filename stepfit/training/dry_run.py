@@ -16,6 +16,7 @@ import numpy as np
 from stepfit.callbacks import CallbackList, TerminateOnNaN
 from stepfit.core import seeding
 from stepfit.training import arguments, flops
+from stepfit.training.buffers import bytes_of
 from stepfit.training.data import ArraySource, DataSource
 from stepfit.training.dry_run_report import DryRun, Form
 
@@ -182,8 +183,8 @@ def _forms(runner, source):
     for batch, program in zip(batches, programs, strict=True):
         memory = program.executable().memory_analysis()
         needed = getattr(memory, "temp_size_in_bytes", None)
-        logs = program.capacity * sum(_spec_bytes(s) for s in program.log_specs)
-        chunk = sum(_spec_bytes(s) for s in program._slot_specs(program.capacity)[1])
+        logs = program.capacity * bytes_of(program.log_specs)
+        chunk = program.chunk_bytes
         forms.append(Form(
             _text(batch), program.fused, program.why, program.capacity,
             flops.count(program.traced.original), needed, chunk + logs,
@@ -200,10 +201,6 @@ def _when(batches, callback):
 
 def _text(batch):
     return ", ".join(f"{tuple(x.shape)} {x.dtype}" for x in jax.tree.leaves(batch))
-
-
-def _spec_bytes(spec):
-    return int(np.prod(spec.shape)) * np.dtype(spec.dtype).itemsize
 
 
 def _notes(source):

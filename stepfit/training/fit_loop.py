@@ -1,5 +1,6 @@
 """The epochs of one `fit`: training, validation, hooks, from wherever a backup left off."""
 
+from stepfit.callbacks.optimizers import inner
 from stepfit.training.autopsy.guard import Guard
 from stepfit.utils.console import print_msg
 
@@ -90,5 +91,5 @@ class FitLoop:
 
 def _update_counts(model):
     """Return ``(optimizer, updates so far)`` for those that keep averages of the weights."""
-    found = (getattr(o, "inner_optimizer", o) for o in model._optimizers())
+    found = map(inner, model._optimizers())
     return [(o, int(o.iterations)) for o in found if o.use_ema and o.built]

@@ -13,6 +13,7 @@ from stepfit.core import errors
 from stepfit.core import scope as scopes
 from stepfit.training import default_steps
 from stepfit.training.leftovers import leave_behind
+from stepfit.training.program import spec
 from stepfit.training.step import explain
 
 _SAME = frozenset({
@@ -56,7 +57,7 @@ class Look:
                     raise errors.bad_type(f"{where} call", "arrays", errors.describe(leaf), fix)
             return outputs
 
-        closed, self.outputs = jax.make_jaxpr(run, return_shape=True)(jax.tree.map(_spec, x))
+        closed, self.outputs = jax.make_jaxpr(run, return_shape=True)(jax.tree.map(spec, x))
         held = {id(v) for v in model.variables}
         self.strangers = [v for v in self._read if v.trainable and id(v) not in held]
         del self._read
@@ -81,11 +82,6 @@ class Look:
             "hold the layer or Variable as an attribute, as in self.layer = ..., or set its "
             "`trainable` to False",
         )  # fmt: skip
-
-
-def _spec(leaf):
-    leaf = np.asarray(leaf) if not hasattr(leaf, "dtype") else leaf
-    return jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype))
 
 
 # -- is an output linear? ----------------------------------------------------------------------

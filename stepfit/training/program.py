@@ -28,7 +28,7 @@ from jax.extend.core import jaxpr_as_fun
 
 from stepfit.core import jax_private, memory
 from stepfit.rewrite import rewrite
-from stepfit.training.buffers import Ring
+from stepfit.training.buffers import Ring, bytes_of
 
 BUFFER_BYTES = 4 << 20  # of the inputs, and of the outputs, of one chunk
 MOST_STEPS = 512  # in one chunk
@@ -110,7 +110,7 @@ class Program:
         self.traced = traced
         self._value_specs = traced.value_specs
         self.log_structure, self.log_specs = traced.log_structure, traced.log_specs
-        sizes = {i: _bytes([traced.value_specs[i]]) for i in traced.carried}
+        sizes = {i: bytes_of([traced.value_specs[i]]) for i in traced.carried}
         self.donated = [i for i, size in sizes.items() if donate and size >= _DONATED_FROM]
         self.carried = [*self.donated, *(i for i in sizes if i not in set(self.donated))]
         self.fixed = [i for i in range(len(traced.value_specs)) if i not in sizes]
@@ -159,6 +159,11 @@ class Program:
             self._compiled, self.compile_seconds = self._future.result()
             self._future = None
         return self._compiled
+
+    @property
+    def chunk_bytes(self):
+        """The memory of the buffers of one chunk."""
+        return bytes_of(self._slot_specs(self.capacity)[1])
 
     def note_seconds(self, seconds):
         """Learn from a chunk how long a step takes: the median of the last few."""
@@ -214,7 +219,7 @@ class Program:
 
 def _capacity(inputs, outputs):
     """Return how many batches fit the buffers: a power of two, at least 1."""
-    largest = max(_bytes(inputs), _bytes(outputs), 1)
+    largest = max(bytes_of(inputs), bytes_of(outputs), 1)
     fitting = max(BUFFER_BYTES // largest, 1)
     return min(1 << (fitting.bit_length() - 1), MOST_STEPS)
 
@@ -226,10 +231,6 @@ def _work(control):
     a loop's body counted once) in the thread that calls; then nothing could overlap with it.
     """
     return jnp.sum((control[2].astype("float32") + jnp.arange(512.0)) ** 2)
-
-
-def _bytes(specs):
-    return sum(int(np.prod(s.shape)) * jnp.dtype(s.dtype).itemsize for s in specs)
 
 
 def _timed(compile_):

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import jax
 
 from stepfit.callbacks import BackupAndRestore, Callback, CallbackList, History
+from stepfit.callbacks.optimizers import inner
 from stepfit.core import errors
 from stepfit.training import arguments, default_steps
 from stepfit.training.compilation import Compilation
@@ -151,7 +152,7 @@ class Trainer(Compilation):
 
     def _check_optimizer(self):
         """Raise where there are trainable variables that came after the optimizer was built."""
-        optimizer = getattr(self._optimizer, "inner_optimizer", self._optimizer)
+        optimizer = inner(self._optimizer)
         known = {id(v) for v in optimizer._trainable_variables}
         new = [v.path for v in self.trainable_variables if id(v) not in known]
         if new and len(new) < len(self.trainable_variables):

@@ -37,14 +37,19 @@ def atomic_write(path, mode="wb", **open_arguments):
     sync_folder(path.parent)
 
 
+def sync_file(path):
+    """Have a file on the disk itself."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def sync_folder(folder):
     """Make a rename in `folder` survive a power cut, where the system allows it."""
     with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync_file(folder)
 
 
 def remove_stale_parts(path):

@@ -163,7 +163,7 @@ class Journal:
 
     def _size(self, program):
         if program not in self._sizes:
-            self._sizes[program] = _chunk_bytes(program)
+            self._sizes[program] = program.chunk_bytes
         return self._sizes[program]
 
     def _forget_before(self, copy):
@@ -288,8 +288,3 @@ def _batch(chunk, index):
     if chunk.resident:
         return [leaf[buffers[0][index]] for leaf in chunk.resident]
     return [np.array(buffer[index]) for buffer in buffers]
-
-
-def _chunk_bytes(program):
-    rows = program.capacity * sum(int(np.prod(s.shape)) * s.dtype.itemsize for s in program.specs)
-    return program.capacity * 4 * program.specs[0].shape[0] if program.resident else rows
