@@ -1,6 +1,7 @@
 """Several callbacks behind one: each hook calls only those that define it."""
 
 import difflib
+import functools
 import warnings
 
 from stepfit.callbacks.batch_hooks import BatchHooks
@@ -227,10 +228,19 @@ def _flatten(callbacks, path):
 def _warn_of_misspelt_hooks(callbacks):
     """Warn of methods that look like hooks and are never called."""
     for kind in {type(c): None for c in callbacks}:
-        for name in dir(kind):
-            if not name.startswith("on_") or name in HOOKS or not callable(getattr(kind, name)):
-                continue
-            close = difflib.get_close_matches(name, HOOKS, n=1, cutoff=0.85)
-            if close:
-                text = f"{kind.__name__}.{name} is no hook and is never called; did you mean "
-                warnings.warn(f"{text}{close[0]!r}?", UserWarning, stacklevel=2)
+        for text in _misspelt_hooks(kind):
+            warnings.warn(text, UserWarning, stacklevel=2)
+
+
+@functools.lru_cache(maxsize=256)
+def _misspelt_hooks(kind):
+    """Return what is to be said of the methods of a class of callbacks."""
+    texts = []
+    for name in dir(kind):
+        if not name.startswith("on_") or name in HOOKS or not callable(getattr(kind, name)):
+            continue
+        close = difflib.get_close_matches(name, HOOKS, n=1, cutoff=0.85)
+        if close:
+            text = f"{kind.__name__}.{name} is no hook and is never called; did you mean "
+            texts.append(f"{text}{close[0]!r}?")
+    return texts

@@ -28,13 +28,13 @@ class FitLoop:
     def run(self):
         """Run them all."""
         model, hooks = self._model, self._hooks
-        counts = {id(o): count for o, count in _update_counts(model)}
+        counts = _update_counts(model)
         try:
             with self._guard, self._interrupts.saving(self._interrupted):
                 logs = self._run()
                 self._interrupts.check()
-            for optimizer, count in _update_counts(model):
-                if count != counts.get(id(optimizer), 0):
+            for optimizer, count in _update_counts(model).items():
+                if count != counts.get(optimizer, 0):
                     optimizer.finalize_variable_values(optimizer._trainable_variables)
             hooks.on_train_end(logs)
         except BaseException:  # a KeyboardInterrupt may come from a hook or from the data, too
@@ -90,6 +90,6 @@ class FitLoop:
 
 
 def _update_counts(model):
-    """Return ``(optimizer, updates so far)`` for those that keep averages of the weights."""
+    """Return the updates so far of each optimizer that keeps averages of the weights."""
     found = map(inner, model._optimizers())
-    return [(o, int(o.iterations)) for o in found if o.use_ema and o.built]
+    return {o: int(o.iterations) for o in found if o.use_ema and o.built}

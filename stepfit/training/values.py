@@ -176,4 +176,6 @@ def check_range(path, array, low, high, where):
 
 
 def _size(part):
+    if type(part) is np.ndarray:  # most are
+        return part.nbytes
     return sum(getattr(leaf, "nbytes", 0) for leaf in jax.tree.leaves(part))
