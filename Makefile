@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test faults bench lint types test-all test-python clean
+.PHONY: demo test faults fuzz bench scaling lint types test-all test-python clean
 
 $(VENV)/demo.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +25,9 @@ test: $(VENV)/test.stamp lint types  ## everything that CI checks
 faults: $(VENV)/test.stamp  ## kill, interrupt and damage trainings, dozens of times; prints a table
 	$(BIN)/python -m tests.faults.run $(ARGS)
 
+fuzz: $(VENV)/test.stamp  ## load ten thousand mutated files of each kind; prints a table
+	$(BIN)/python -m tests.saving.fuzz $(ARGS)
+
 $(VENV)/bench.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -e '.[bench]'
@@ -32,6 +35,9 @@ $(VENV)/bench.stamp: pyproject.toml
 
 bench: $(VENV)/bench.stamp  ## every workload for every framework; options: make bench ARGS=--quick
 	$(BIN)/python -m benchmarks.run $(ARGS)
+
+scaling: $(VENV)/bench.stamp  ## time and memory on 1, 2, 4, 8 simulated devices, beside Keras
+	$(BIN)/python -m benchmarks.scaling $(ARGS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -33,7 +33,7 @@ def fresh_names_and_seed():
     utils.set_random_seed(0)
 
 
-_OPTIMIZED = ("test_fused", "rewrite", "benchmarks", "faults", "compilation_cache", "backup")
+_OPTIMIZED = ("test_fused", "rewrite/test_program", "faults", "compilation_cache", "backup")
 
 
 @pytest.fixture(autouse=True, scope="module")

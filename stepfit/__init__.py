@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _MODULES = (
-    "activations", "callbacks", "config", "constraints", "datasets", "dtype_policies",
-    "errors", "initializers", "layers", "losses", "metrics", "models", "ops", "optimizers",
-    "random", "regularizers", "saving", "utils",
+    "activations", "backend", "callbacks", "config", "constraints", "datasets", "distribution",
+    "dtype_policies", "errors", "initializers", "layers", "losses", "metrics",
+    "mixed_precision", "models", "ops", "optimizers", "preprocessing", "random", "regularizers",
+    "saving", "tree", "utils", "visualization", "wrappers",
 )  # fmt: skip
 
 _NAMES = {
     "DTypePolicy": "stepfit.core.dtypes",
+    "FloatDTypePolicy": "stepfit.dtype_policies",
     "Functional": "stepfit.models",
     "GradientTape": "stepfit.core.tape",
     "Initializer": "stepfit.initializers",
@@ -33,10 +35,12 @@ _NAMES = {
     "StatelessScope": ("stepfit.core.scope", "Scope"),
     "TrainState": "stepfit.training.state",
     "Variable": "stepfit.core.variable",
+    "device": "stepfit.core.devices",
     "name_scope": "stepfit.core.naming",
     "op": "stepfit.core.op",
     "remat": "stepfit.core.remat",
     "value_and_grad": "stepfit.training.gradients",
+    "version": "stepfit.core.session",
 }
 
 __all__ = [*_MODULES, *_NAMES, "__version__"]
@@ -44,32 +48,42 @@ __all__ = [*_MODULES, *_NAMES, "__version__"]
 
 if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` loads the same
     from stepfit import activations as activations
+    from stepfit import backend as backend
     from stepfit import callbacks as callbacks
     from stepfit import config as config
     from stepfit import constraints as constraints
     from stepfit import datasets as datasets
+    from stepfit import distribution as distribution
     from stepfit import dtype_policies as dtype_policies
     from stepfit import errors as errors
     from stepfit import initializers as initializers
     from stepfit import layers as layers
     from stepfit import losses as losses
     from stepfit import metrics as metrics
+    from stepfit import mixed_precision as mixed_precision
     from stepfit import models as models
     from stepfit import ops as ops
     from stepfit import optimizers as optimizers
+    from stepfit import preprocessing as preprocessing
     from stepfit import random as random
     from stepfit import regularizers as regularizers
     from stepfit import saving as saving
+    from stepfit import tree as tree
     from stepfit import utils as utils
+    from stepfit import visualization as visualization
+    from stepfit import wrappers as wrappers
+    from stepfit.core.devices import device as device
     from stepfit.core.dtypes import DTypePolicy as DTypePolicy
     from stepfit.core.naming import name_scope as name_scope
     from stepfit.core.op import op as op
     from stepfit.core.remat import RematScope as RematScope
     from stepfit.core.remat import remat as remat
     from stepfit.core.scope import Scope
+    from stepfit.core.session import version as version
     from stepfit.core.symbolic import KerasTensor as KerasTensor
     from stepfit.core.tape import GradientTape as GradientTape
     from stepfit.core.variable import Variable as Variable
+    from stepfit.dtype_policies import FloatDTypePolicy as FloatDTypePolicy
     from stepfit.initializers import Initializer as Initializer
     from stepfit.layers import Input as Input
     from stepfit.layers import InputSpec as InputSpec

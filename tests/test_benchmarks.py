@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import time
 import xml.etree.ElementTree as ElementTree
 
@@ -13,6 +14,7 @@ from benchmarks import accelerator, bars, chart, frameworks, harness, report, ru
 TINY = {**workloads.TINY, **{f"gpu-{name}": row for name, row in workloads.GPU_TINY.items()}}
 # The same models as rows above them, at other sizes: built by the same code.
 AGAIN = {"b-128", "gpu-b", "gpu-c", "gpu-e"}
+LAYERS = {name for name in TINY if name.startswith("layers-")}
 
 
 def race(row, *names, times=2):
@@ -24,7 +26,7 @@ def race(row, *names, times=2):
     return racing
 
 
-@pytest.mark.parametrize("name", sorted(set(TINY) - AGAIN))
+@pytest.mark.parametrize("name", sorted(set(TINY) - AGAIN - LAYERS))
 def test_stepfit_and_the_hand_written_loop_compute_the_same(name):
     row = TINY[name]
     racing = race(row, "stepfit", "jax loop")
@@ -36,6 +38,16 @@ def test_stepfit_and_the_hand_written_loop_compute_the_same(name):
         assert losses[0] != losses[1]
     racing[1].results[1] *= 1 + 3 * row.workload.tolerance
     assert list(harness.differences(racing, row.workload.tolerance)) == ["stepfit"]
+
+
+@pytest.mark.parametrize("name", sorted(LAYERS))
+def test_rows_of_layers_train_as_in_keras(name):
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    names = ["stepfit", "keras"] if name in ("layers-lstm", "layers-batchnorm") else ["stepfit"]
+    racing = race(TINY[name], *names, "jax loop", "torch")
+    assert [one.name for one in racing] == names
+    assert harness.differences(racing, TINY[name].workload.tolerance) == {}
+    assert racing[0].results[0] != racing[0].results[1]
 
 
 @pytest.mark.parametrize("name", ["a", "a-1000", "a-evaluate", "a-predict", "b-32"])
@@ -94,6 +106,7 @@ def row_of(**microseconds):
         ("a", {"stepfit": 2, "keras": 69, "jax_scan": 1.3}, ["default", "scan"]),
         ("c", {"stepfit": 10, "keras": 31, "keras_best_spe": 9, "jax_loop": 21}, ["best steps"]),
         ("d", {"stepfit": 1, "keras": 26, "jax_loop": 14}, ["loop"]),
+        ("layers-gru", {"stepfit": 10, "keras": 9.9}, ["default"]),
     ],
 )
 def test_bars(name, times, wrong):

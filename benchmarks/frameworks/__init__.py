@@ -37,6 +37,8 @@ __all__ = ["BATCH_OPERATIONS", "BY_HAND", "NAMES", "find"]
 
 def find(name, workload, operation):
     """Return what makes this contestant from the workload, or None if it does not take part."""
+    if workload.contestants is not None and name not in workload.contestants:
+        return None
     module, name_of_class, arguments = _PLACES[name]
     module = importlib.import_module(f"benchmarks.frameworks.{module}")
     made = getattr(module, name_of_class)

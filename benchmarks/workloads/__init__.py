@@ -10,6 +10,7 @@ from benchmarks.workloads.d_gan import Gan
 from benchmarks.workloads.e_transformer import Transformer
 from benchmarks.workloads.f_lstm import Lstm
 from benchmarks.workloads.gpt import Gpt
+from benchmarks.workloads.layers import Layers
 from benchmarks.workloads.resnet50 import ResNet50
 
 
@@ -40,9 +41,23 @@ def _rows(a, a_1000, b_32, b_128, c, d, e, f, small):
     }
 
 
+
+def _layer_rows(*workloads):
+    return {f"layers-{w.kind}": Row(f"layers: {w.title}", w) for w in workloads}
+
+
 FULL = _rows(
     Dense(), Dense(rows=1000), Mlp(), Mlp(batch=128), Cnn(), Gan(), Transformer(), Lstm(),
     small=Mlp(rows=32),
+) | _layer_rows(
+    Layers(1024, 64, "lstm", (32, 64), (64,)),
+    Layers(1024, 64, "gru", (32, 64), (64,)),
+    Layers(512, 32, "attention", (64, 128), (4, 32)),
+    Layers(512, 32, "batchnorm", (28, 28, 32)),
+    Layers(512, 32, "conv1d", (128, 64), (64, 5)),
+    Layers(256, 32, "conv2d", (28, 28, 32), (32, 3)),
+    Layers(256, 32, "depthwise", (28, 28, 32), (3,)),
+    Layers(256, 32, "transpose", (14, 14, 32), (32, 3)),
 )  # fmt: skip
 
 TINY = _rows(
@@ -52,6 +67,15 @@ TINY = _rows(
     Transformer(rows=8, batch=4, length=8, vocabulary=20, width=8, heads=2, blocks=1),
     Lstm(rows=8, batch=4, length=4, features=3, units=4),
     small=Mlp(rows=32, features=8, hidden=4),
+) | _layer_rows(
+    Layers(8, 4, "lstm", (3, 2), (2,)),
+    Layers(8, 4, "gru", (3, 2), (2,)),
+    Layers(8, 4, "attention", (3, 4), (2, 2)),
+    Layers(8, 4, "batchnorm", (4, 4, 2)),
+    Layers(8, 4, "conv1d", (6, 2), (2, 3)),
+    Layers(8, 4, "conv2d", (6, 6, 2), (2, 3)),
+    Layers(8, 4, "depthwise", (6, 6, 2), (3,)),
+    Layers(8, 4, "transpose", (4, 4, 2), (2, 3)),
 )  # fmt: skip
 
 

@@ -36,6 +36,7 @@ class Workload:
     # Relative difference of the first losses that rounding explains; it may grow in proportion to
     # the number of epochs.
     tolerance: ClassVar[float] = 5e-4
+    contestants: ClassVar[tuple[str, ...] | None] = None  # names of those that take part; or all
 
     @property
     def steps(self):

@@ -1,6 +1,7 @@
 """Training that goes on, after whatever stopped it, as if nothing had happened."""
 
 import os
+import pathlib
 import re
 import tempfile
 import time
@@ -11,7 +12,7 @@ from stepfit.callbacks.callback import Callback
 from stepfit.checkpoint import contents, folders, reading
 from stepfit.checkpoint.description import check_same, described
 from stepfit.checkpoint.writing import Writer
-from stepfit.core import errors
+from stepfit.core import errors, processes
 from stepfit.utils.console import end_line, print_msg
 
 _UNITS = {"s": 1, "min": 60, "h": 3600}
@@ -88,7 +89,8 @@ class BackupAndRestore(Callback):
         self._prepare_directory()
         self._writer = Writer(self.directory, self.keep)
         self._writer.wait()
-        folders.remove_parts(self.directory)
+        if processes.is_first():
+            folders.remove_parts(self.directory)
         self._saved_at = time.monotonic()
         self._progress.source.state(*self._progress.data_place())  # from now on it takes notes
         self._described = described(self.model, self._progress)
@@ -119,6 +121,14 @@ class BackupAndRestore(Callback):
 
     def _newest(self):
         """Return the newest backup that is intact; None where there is none at all."""
+        if not processes.is_first():  # that one has looked, and says which
+            name = processes.agreed(None)
+            return None if name is None else reading.read(pathlib.Path(self.directory, name))
+        found = self._newest_of_all()
+        processes.agreed(found and found.name)
+        return found
+
+    def _newest_of_all(self):
         damaged: list = []
         found = reading.newest(self.directory, lambda *of_one: damaged.append(of_one))
         for folder, what in damaged:
@@ -196,7 +206,7 @@ class BackupAndRestore(Callback):
 
     def on_train_end(self, logs=None):
         self._writer.wait()
-        if self.delete_checkpoint:
+        if self.delete_checkpoint and processes.is_first():
             folders.clear(self.directory)
 
     def _is_time(self):
@@ -212,7 +222,8 @@ class BackupAndRestore(Callback):
             text += "made, the last good one stays."
             warnings.warn(text, RuntimeWarning, stacklevel=2)
             return False
-        self._writer.save(arrays, document)
+        if processes.is_first():
+            self._writer.save(arrays, document)
         return True
 
 

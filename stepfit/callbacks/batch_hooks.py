@@ -71,6 +71,14 @@ class BatchHooks:
             return None, ()
         return min(steps), [c for step, c in answers if step is not None and step <= min(steps)]
 
+    def numbers_of(self, callbacks):
+        """Return the numbers of callbacks that `next_look` returned."""
+        return [i for i, c in enumerate(self._choosy) if any(c is other for other in callbacks)]
+
+    def by_numbers(self, numbers):
+        """Return the callbacks that have some numbers."""
+        return [self._choosy[i] for i in numbers]
+
     def begin(self, first, count):
         """Call the hooks before the steps of a chunk."""
         for callback, begins, _ in self._users:

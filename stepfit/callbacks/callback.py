@@ -38,6 +38,10 @@ class Callback:
     #: Whether its hooks are called after those of all others, wherever it stands in the list.
     comes_last = False
 
+    #: Set it on callbacks that write or send what they are told: with several processes, those of
+    #: the first process alone are called. They must not look at the model.
+    by_first_process = False
+
     params: Any = None
     _model: Any = None
 

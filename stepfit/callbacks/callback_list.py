@@ -3,13 +3,14 @@
 import difflib
 import functools
 import warnings
+from typing import Any
 
 from stepfit.callbacks.batch_hooks import BatchHooks
 from stepfit.callbacks.callback import HOOKS, Callback
 from stepfit.callbacks.history import History
 from stepfit.callbacks.logs import plain_logs
 from stepfit.callbacks.progbar_logger import ProgbarLogger
-from stepfit.core import errors
+from stepfit.core import errors, processes
 from stepfit.utils.console import clear_line
 
 _ALIASES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
@@ -46,6 +47,8 @@ class CallbackList(Callback):
         if add_progbar and not self._first(ProgbarLogger):
             self.callbacks.append(ProgbarLogger())
         self.callbacks.sort(key=lambda c: c.comes_last)
+        if not processes.is_first():
+            self.callbacks = [c for c in self.callbacks if not c.by_first_process]
         _warn_of_misspelt_hooks(self.callbacks)
         self._users = {}
         if model is not None:
@@ -227,7 +230,8 @@ def _flatten(callbacks, path):
 
 def _warn_of_misspelt_hooks(callbacks):
     """Warn of methods that look like hooks and are never called."""
-    for kind in {type(c): None for c in callbacks}:
+    kinds: dict[Any, None] = {type(c): None for c in callbacks}
+    for kind in kinds:
         for text in _misspelt_hooks(kind):
             warnings.warn(text, UserWarning, stacklevel=2)
 

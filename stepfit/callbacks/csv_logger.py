@@ -38,6 +38,8 @@ class CSVLogger(Callback):
     0,0.5
     """
 
+    by_first_process = True
+
     def __init__(self, filename, separator=",", append=False):
         super().__init__()
         if not isinstance(separator, str) or len(separator) != 1:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from stepfit.core import processes
 from stepfit.utils import optional
 
 _KEEP_SECONDS = 5  # records wait no longer in memory
@@ -98,10 +99,11 @@ class EventFiles:
     def flush(self):
         """Append what was added to the file."""
         data, self._flushed = self._buffer.getvalue(), time.monotonic()
-        if data:
+        if data and processes.is_first():
             os.makedirs(self.folder, exist_ok=True)
             with open(self._path, "ab") as file:
                 file.write(data)
+        if data:
             self._buffer.seek(0)
             self._buffer.truncate()
 

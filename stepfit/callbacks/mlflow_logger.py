@@ -30,6 +30,8 @@ class MLflowLogger(Callback):
         keras.callbacks.MLflowLogger(run_name="baseline", params={"width": 64})
     """
 
+    by_first_process = True
+
     def __init__(self, run_name=None, params=None, tags=None):
         super().__init__()
         self._mlflow = optional.load("mlflow", "MLflowLogger", "mlflow")

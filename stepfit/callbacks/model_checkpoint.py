@@ -1,28 +1,28 @@
-"""Weights on disk while training goes on."""
+"""Models, or their weights, on disk while training goes on."""
 
 import os
 import string
 
 from stepfit.callbacks.saver import Saver
 from stepfit.core import errors
-from stepfit.utils.weights_file import check_path, save_weights
+from stepfit.utils.weights_file import check_path
 
 
 class ModelCheckpoint(Saver):
-    """Saves the weights of the model after epochs or batches.
+    """Saves the model, or its weights, after epochs or batches.
 
-    The weights go into a NumPy archive, one array per variable, named by the variable's path. A
-    file appears only when it is complete: an older file of the same name survives a crash in the
-    middle, or a full disk. Half-precision floats are stored as float32, which loses nothing. To
-    load a file: ``model.load_weights("weights.npz")``.
+    A file appears only when it is complete: an older file of the same name survives a crash in the
+    middle, or a full disk. To load one: ``saving.load_model("model.keras")``, or
+    ``model.load_weights("model.weights.h5")``.
 
     Args:
-        filepath: path that ends in ".npz"; may hold fields such as "{epoch:02d}" (from 1),
-            "{batch}" and "{val_loss:.2f}".
+        filepath: path that ends in ".keras"; with `save_weights_only`, in ".weights.h5",
+            ".weights.json", ".safetensors" or ".npz" (half-precision floats are float32 there). It
+            may hold fields such as "{epoch:02d}" (from 1), "{batch}" and "{val_loss:.2f}".
         monitor: name of the metric that `save_best_only` looks at.
         verbose: 1 to print a message when it acts.
         save_best_only: whether to save only when the metric is better than ever before.
-        save_weights_only: has to be True in this version; whole models cannot be saved yet.
+        save_weights_only: whether only the weights are saved, not the model's config.
         mode: "min", "max", or "auto" (by the name of the metric).
         save_freq: "epoch", or the number of batches between two savings (steps stay fused between
             them). Metrics of a batch are those of the epoch so far, without validation.
@@ -35,9 +35,9 @@ class ModelCheckpoint(Saver):
     Example:
 
     >>> import stepfit as keras
-    >>> saver = keras.callbacks.ModelCheckpoint("{epoch:02d}.npz", save_weights_only=True)
+    >>> saver = keras.callbacks.ModelCheckpoint("{epoch:02d}.keras")
     >>> saver.path_for(0, None, {"loss": 0.5})
-    '01.npz'
+    '01.keras'
     """
 
     def __init__(
@@ -46,19 +46,22 @@ class ModelCheckpoint(Saver):
     ):  # fmt: skip
         super().__init__(monitor, mode, verbose, save_best_only, save_freq, initial_value_threshold)
         self.filepath, self.save_weights_only = os.fspath(filepath), save_weights_only
-        if not save_weights_only:
+        if save_weights_only:
+            check_path(self.filepath, "ModelCheckpoint(filepath)")
+        elif not self.filepath.endswith(".keras"):
             raise errors.bad_value(
-                "ModelCheckpoint", "weights only (this version cannot save whole models yet)",
-                f"save_weights_only=False with filepath={self.filepath!r}",
-                "pass save_weights_only=True and a filepath that ends in '.npz'",
+                "ModelCheckpoint(filepath)", "a path that ends in '.keras'", repr(self.filepath),
+                "rename it, or pass save_weights_only=True",
             )  # fmt: skip
-        check_path(self.filepath, "ModelCheckpoint(filepath)")
+        self.what = "the weights" if save_weights_only else "the model"
 
     def place(self, epoch, batch, logs):
         return self.path_for(epoch, batch, logs)
 
     def write(self, epoch, batch, logs):
-        save_weights(self.model, self.path_for(epoch, batch, logs))
+        path = self.path_for(epoch, batch, logs)
+        save = self.model.save_weights if self.save_weights_only else self.model.save
+        save(path)
 
     def path_for(self, epoch, batch, logs):
         """Return `filepath` with its fields filled in."""

@@ -4,7 +4,8 @@ import os
 from typing import Any
 
 from stepfit.callbacks.saver import Saver
-from stepfit.core import errors
+from stepfit.checkpoint.writing import alone
+from stepfit.core import errors, processes
 
 _WEIGHTS = ("trainable_variables", "non_trainable_variables")
 _PARTS = (*_WEIGHTS, "optimizer_variables", "metrics_variables")
@@ -181,8 +182,12 @@ def _open(directory, keep, background, create=True):
     if not create and not os.path.isdir(directory):
         return None
     orbax = _orbax()
+    given: dict[str, Any] = {"create": create}
+    if processes.several():  # one of them writes; none is to wait for the others
+        os.makedirs(directory, exist_ok=True)
+        given = {"create": False, "multiprocessing_options": alone()}
     options = orbax.CheckpointManagerOptions(
-        max_to_keep=keep, enable_async_checkpointing=background, create=create
+        max_to_keep=keep, enable_async_checkpointing=background, **given
     )
     return orbax.CheckpointManager(directory, options=options)
 

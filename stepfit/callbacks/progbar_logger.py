@@ -22,6 +22,8 @@ class ProgbarLogger(Callback):
     Epoch 1/2
     """
 
+    by_first_process = True
+
     lazy_batch_logs = True
 
     def __init__(self):

@@ -37,6 +37,8 @@ class RemoteMonitor(Callback):
     'http://localhost:9000/publish/epoch/end/'
     """
 
+    by_first_process = True
+
     def __init__(
         self, root="http://localhost:9000", path="/publish/epoch/end/", field="data",
         headers=None, send_as_json=False,

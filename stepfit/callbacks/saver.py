@@ -1,7 +1,8 @@
 """When to save: after epochs or batches, always or when a metric is better than ever."""
 
 from stepfit.callbacks.monitor import MonitorCallback
-from stepfit.core import errors
+from stepfit.checkpoint import contents
+from stepfit.core import errors, placement, processes
 from stepfit.utils.console import print_msg
 
 
@@ -91,4 +92,7 @@ class Saver(MonitorCallback):
             note += f"{self.monitor} improved from {before} to {value:.5f}, "
         if self.verbose:
             print_msg(f"{note}saving {self.what} to {place}")
-        self.write(epoch, batch, logs)
+        parts = contents.variables_of(self.model).values() if processes.several() else ()
+        with placement.written_once([v for part in parts for v in part]) as ours:
+            if ours:
+                self.write(epoch, batch, logs)

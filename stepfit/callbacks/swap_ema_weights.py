@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import numpy as np
-
 from stepfit.callbacks import optimizers
 from stepfit.callbacks.callback import Callback
-from stepfit.core import errors
+from stepfit.core import errors, placement
 
 
 class SwapEMAWeights(Callback):
@@ -74,7 +72,7 @@ class SwapEMAWeights(Callback):
         self.on_test_end()
 
     def state(self):
-        return {"own": None if self._own is None else [np.array(v) for v in self._own]}
+        return {"own": None if self._own is None else [placement.whole(v) for v in self._own]}
 
     def restore(self, state):
         self._own = state["own"]

@@ -30,6 +30,8 @@ class WandbLogger(Callback):
         keras.callbacks.WandbLogger(project="digits", name="baseline", config={"width": 64})
     """
 
+    by_first_process = True
+
     def __init__(self, project=None, name=None, config=None, **init):
         super().__init__()
         self._wandb = optional.load("wandb", "WandbLogger", "wandb")

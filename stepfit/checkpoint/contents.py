@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stepfit.checkpoint import format
-from stepfit.core import errors, seeding
+from stepfit.core import errors, placement, seeding
 from stepfit.random.seed_generator import global_generator
 
 EXTRAS, OF_CALLBACKS = "extras", "callbacks"
@@ -20,7 +20,7 @@ def capture(model, progress, described):
         described: what `described` said of the model and the data.
     """
     arrays = {
-        part: [(v.path, np.array(v.peek())) for v in variables]
+        part: [(v.path, placement.whole(v.peek())) for v in variables]
         for part, variables in variables_of(model).items()
     }
     held: list[np.ndarray] = []
@@ -119,7 +119,7 @@ def _without_arrays(tree, held, owner):
     if isinstance(tree, np.generic):
         return tree.item()
     if hasattr(tree, "__array__"):
-        held.append(np.array(tree))
+        held.append(placement.whole(tree))
         return {_ARRAY: len(held) - 1}
     if tree is None or isinstance(tree, (bool, int, float, str)):
         return tree

@@ -6,6 +6,7 @@ import os
 import numpy as np
 
 from stepfit.checkpoint import folders, format
+from stepfit.checkpoint.writing import alone
 
 
 class Damaged(Exception):
@@ -138,7 +139,10 @@ def _arrays(folder, entries):
     if any(0 not in entry["shape"] for entry in entries):
         import orbax.checkpoint as orbax
 
-        checkpointer = orbax.Checkpointer(orbax.PyTreeCheckpointHandler())
+        checkpointer = orbax.Checkpointer(
+            orbax.PyTreeCheckpointHandler(multiprocessing_options=alone()),
+            multiprocessing_options=alone(),
+        )
         try:
             tree = checkpointer.restore(os.path.abspath(folder / format.ARRAYS))
         except Exception as e:

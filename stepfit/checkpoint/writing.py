@@ -8,6 +8,8 @@ import re
 import shutil
 from typing import Any
 
+import jax
+
 from stepfit.checkpoint import folders, format
 from stepfit.core import errors
 from stepfit.utils.atomic import sync_folder
@@ -66,11 +68,22 @@ def _table(arrays):
 def _write_arrays(folder, tree):
     import orbax.checkpoint as orbax  # costs as much as half of jax
 
-    checkpointer = orbax.Checkpointer(orbax.PyTreeCheckpointHandler())
+    checkpointer = orbax.Checkpointer(
+        orbax.PyTreeCheckpointHandler(multiprocessing_options=alone()),
+        multiprocessing_options=alone(),
+    )
     try:
         checkpointer.save(os.path.abspath(folder), tree)
     finally:
         checkpointer.close()
+
+
+def alone():
+    """Return the options by which Orbax does not wait for other processes: one of them writes."""
+    import orbax.checkpoint as orbax
+
+    number = jax.process_index()
+    return orbax.options.MultiprocessingOptions(primary_host=number, active_processes={number})
 
 
 class Writer:

@@ -30,6 +30,9 @@ def copied(value):
     """Return a copy of a JAX array, where the array is."""
     if isinstance(value, jax.core.Tracer) or value.weak_type:
         return jnp.array(value, dtype=value.dtype)
+    if not value.is_fully_addressable:  # device_put would not know what to do with the rest
+        parts = [jax.device_put(s.data, may_alias=False) for s in value.addressable_shards]
+        return jax.make_array_from_single_device_arrays(value.shape, value.sharding, parts)
     return jax.device_put(value, may_alias=False)
 
 

@@ -139,9 +139,113 @@ def set_read_ahead(on):
     _state["read_ahead"] = on
 
 
+def max_epochs():
+    """Return the most epochs that a `fit` runs, or None for no limit.
+
+    >>> import stepfit as keras
+    >>> print(keras.config.max_epochs())
+    None
+    """
+    return _limit("max_epochs")
+
+
+def set_max_epochs(max_epochs):
+    """Limit how many epochs every `fit` runs, to try out a script (also `KERAS_MAX_EPOCHS`).
+
+    Args:
+        max_epochs: an int of at least 1, or None for no limit.
+    """
+    _state["max_epochs"] = _checked_limit("set_max_epochs(max_epochs)", max_epochs)
+
+
+def max_steps_per_epoch():
+    """Return the most batches in an epoch of `fit`, `evaluate`, `predict`, or None for no limit."""
+    return _limit("max_steps_per_epoch")
+
+
+def set_max_steps_per_epoch(max_steps_per_epoch):
+    """Limit the batches of an epoch, to try out a script (also `KERAS_MAX_STEPS_PER_EPOCH`).
+
+    Args:
+        max_steps_per_epoch: an int of at least 1, or None for no limit.
+    """
+    where = "set_max_steps_per_epoch(max_steps_per_epoch)"
+    _state["max_steps_per_epoch"] = _checked_limit(where, max_steps_per_epoch)
+
+
+def _limit(name):
+    if name in _state:
+        return _state[name]
+    variable = f"KERAS_{name.upper()}"
+    text = os.environ.get(variable)
+    if not text:
+        return None
+    if not text.isdigit():
+        raise errors.bad_value(variable, "an int of at least 1", repr(text))
+    return _checked_limit(variable, int(text))
+
+
+def _checked_limit(where, value):
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise errors.bad_value(where, "an int of at least 1, or None", errors.describe(value))
+    return value
+
+
+def is_flash_attention_enabled():
+    """Return False where flash attention is switched off, None where JAX decides."""
+    return _state.get("flash_attention")
+
+
+def enable_flash_attention():
+    """Leave it to JAX with which kernel `ops.dot_product_attention` runs (the default)."""
+    _state["flash_attention"] = None
+
+
+def disable_flash_attention():
+    """Have `ops.dot_product_attention` use no fused kernel unless a call asks for one."""
+    _state["flash_attention"] = False
+
+
+def is_nnx_enabled():
+    """Say whether layers are Flax NNX modules: never."""
+    return False
+
+
+def is_traceback_filtering_enabled():
+    """Say whether tracebacks leave out what is inside of JAX."""
+    import jax
+
+    return jax.config.jax_traceback_filtering != "off"  # type: ignore[attr-defined]
+
+
+def enable_traceback_filtering():
+    """Leave out of tracebacks what is inside of JAX (the default)."""
+    import jax
+
+    jax.config.update("jax_traceback_filtering", "auto")
+
+
+def disable_traceback_filtering():
+    """Show in tracebacks what is inside of JAX, too; lines of stepfit are always shown."""
+    import jax
+
+    jax.config.update("jax_traceback_filtering", "off")
+
+
 def backend():
     """Return the name of the engine: always "jax"."""
     return "jax"
+
+
+def set_backend(backend):
+    """Accept the name of the only engine.
+
+    Args:
+        backend: "jax".
+    """
+    if backend != "jax":
+        fix = "stepfit has one engine; leave the call out"
+        raise errors.bad_value("set_backend(backend)", "'jax'", errors.describe(backend), fix)
 
 
 def home():

@@ -71,5 +71,10 @@ argument, found 'heads'; did you mean 'num_heads'?
                      f"{len(args)}", fix)  # fmt: skip
 
 
+def known(cls):
+    """Return the names of all arguments that a class takes, those handed on included."""
+    return _signature(cls).known
+
+
 def _error(where, expected, found, fix):
     return errors.StepfitArgumentError(errors.message(where, expected, found, fix))

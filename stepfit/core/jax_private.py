@@ -439,3 +439,12 @@ def frames_of(equation):
     without JAX's own."""
     frames = source_info_util.user_frames(equation.source_info.traceback)
     return ((frame.file_name, frame.start_line, frame.function_name) for frame in frames)
+
+
+def coordination():
+    """Return ``(client, number, count)``: the client of the service that several processes talk
+    through (None without one), this process's number, how many there are. Starts no backend."""
+    from jax._src import distributed
+
+    state = distributed.global_state
+    return state.client, state.process_id or 0, state.num_processes or 1

@@ -26,5 +26,6 @@ def set_mask(x, mask):
         key = id(x)
         _of_tracers.pop(key, None)
         if mask is not None:
-            reference = weakref.ref(x, lambda _: _of_tracers.pop(key, None))
+            forget = _of_tracers.pop  # bound: when Python ends, the module's names are gone
+            reference = weakref.ref(x, lambda _: forget(key, None))
             _of_tracers[key] = (reference, mask)

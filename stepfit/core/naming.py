@@ -66,3 +66,14 @@ def in_scope(name):
     """Say whether the innermost name scope is `name`."""
     stack = _stack.get()
     return bool(stack) and stack[-1] == name
+
+
+def get_uid(prefix: str = "") -> int:
+    """Return how many times a prefix has been counted now, automatic names included.
+
+    >>> import stepfit as keras
+    >>> keras.backend.get_uid("docs"), keras.backend.get_uid("docs")
+    (1, 2)
+    """
+    _counters[prefix] += 1
+    return _counters[prefix]

@@ -71,7 +71,7 @@ def op(fn: Any = None, *, name: str | None = None) -> Any:
     @functools.wraps(fn)
     def operation(*args, **kwargs):
         if symbolic.any_symbolic(args, kwargs):
-            return _record(fn, label, args, kwargs)
+            return record(fn, label, args, kwargs)
         return fn(*args, **kwargs)
 
     setattr(operation, "eager", fn)  # noqa: B010
@@ -86,7 +86,8 @@ def _find_public(fn):
     return found if getattr(found, "eager", None) is fn else None
 
 
-def _record(fn, label, args, kwargs):
+def record(fn, label, args, kwargs):
+    """Note a call of a function on symbolic tensors in their graph, and return what it gives."""
     call = OpCall(fn, label)
     outputs = symbolic.infer(fn, args, kwargs, f"operation {call.name!r}", named=True)
     symbolic.Node(call, args, kwargs, outputs)

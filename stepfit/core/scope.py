@@ -144,6 +144,16 @@ def current_scope():
     return _scope.get()
 
 
+def is_abstract():
+    """Say whether only shapes are asked for, here and now."""
+    scope = _scope.get()
+    while scope is not None:
+        if scope.abstract:
+            return True
+        scope = scope.parent
+    return False
+
+
 def root_scope():
     """Return the outermost active scope, or None."""
     scope = _scope.get()

@@ -214,6 +214,9 @@ def infer(fn, args, kwargs, where, named=False):
         named: whether a TypeError or ValueError of `fn` is raised anew, naming the operation.
     """
     tensors = symbolic_leaves((args, kwargs))
+    if any(t.dtype == "string" for t in tensors):
+        fix = "put a StringLookup, TextVectorization or Hashing layer before it"
+        raise errors.bad_type(f"{where} input", "numbers", "strings", fix)
     unknown = any(None in t.shape for t in tensors)
 
     def trace(which):
@@ -314,3 +317,30 @@ def _take_apart(tree, found):
         return jax.tree.unflatten(structure, range(len(found) - len(flat), len(found)))
 
     return _map_plain(places, tree)
+
+
+def get_source_inputs(tensor):
+    """Return the symbolic inputs that a symbolic tensor was computed from, in the order met.
+
+    >>> import stepfit as keras
+    >>> a, b = keras.Input((2,)), keras.Input((2,))
+    >>> [x is y for x, y in zip(keras.utils.get_source_inputs(a * b + a), [a, b])]
+    [True, True]
+    """
+    if not is_symbolic(tensor):
+        raise errors.bad_type("get_source_inputs(tensor)", "a symbolic tensor", tensor)
+    found: list[KerasTensor] = []
+    seen: set[int] = set()
+    stack = [tensor]
+    while stack:
+        item = stack.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        before = item.node.input_tensors if item.node is not None else []
+        if before:
+            stack.extend(reversed(before))
+        else:
+            found.extend(item.node.output_tensors if item.node is not None else [item])
+            seen.update(map(id, found))
+    return found

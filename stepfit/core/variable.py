@@ -6,6 +6,8 @@ cost per Variable. `escaped` marks values that were handed out by reading `Varia
 copies those before it donates their memory, so an array that a user holds never goes stale.
 """
 
+import contextlib
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
@@ -14,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from stepfit.core import arrays, changes, dtypes, errors, naming, registry
+from stepfit.core import arrays, changes, deferral, dtypes, errors, naming, placement, registry
 from stepfit.core import scope as scopes
 from stepfit.core.compilation_cache import ensure_compilation_cache
 from stepfit.core.operators import Operators
@@ -65,6 +67,9 @@ class Variable(Operators):
     """
 
     in_callback_state = False  # whether a callback keeps it for a resume; backups leave it out
+    # `reference` is, for an optimizer's slot, the weight that it belongs to.
+    reference: "Variable | None" = None
+    sharding: Any = None  # how its value is spread over devices, where a distribution says so
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -82,6 +87,7 @@ class Variable(Operators):
         name: str | None = None,
         **kwargs: Any,
     ):
+        self.reference = kwargs.pop("_reference", None)
         if kwargs:
             name_ = next(iter(kwargs))
             known = ("initializer", "shape", "dtype", "trainable", "autocast", "name")
@@ -100,13 +106,23 @@ class Variable(Operators):
         self.constraint: Callable[[Any], Any] | None = None
         self.overwrite_with_gradient = False
         self._auto_named = given is None
+        distribution = placement.in_force()
         with jax.ensure_compile_time_eval(), scopes.autocast(None):
-            value = self._initial_value(initializer, shape, dtype)
+            if distribution is None:
+                value = self._initial_value(initializer, shape, dtype)
+            else:
+                with placement.made_on_host():
+                    value = self._initial_value(initializer, shape, dtype)
         self.shape: tuple[int, ...] = tuple(value.shape)
         self.dtype: str = value.dtype.name
         self._is_float = dtypes.is_float(self.dtype)
         self._cell = Cell([value])
         self._index = 0
+        if self.is_deferred:
+            deferral.note(self)
+            self.sharding = None if distribution is None else distribution.sharding_of(self)
+        elif distribution is not None:
+            self.place(distribution.sharding_of(self))
         changes.note()
 
     def _initial_value(self, initializer, shape, dtype):
@@ -126,10 +142,10 @@ class Variable(Operators):
                 )  # fmt: skip
             shape = tuple(int(d) for d in ((shape,) if isinstance(shape, int) else shape))
             dtype = dtypes.standardize_dtype(dtype)
-            value = initializer(shape, dtype=dtype)
-            if not isinstance(value, jax.Array):
-                value = arrays.from_host(value, dtypes.jax_dtype(dtype))
-            value = jnp.asarray(value, dtypes.jax_dtype(dtype))
+            if deferral.is_on():
+                make = functools.partial(_made, initializer, shape, dtype)
+                return deferral.Placeholder(shape, dtypes.jax_dtype(dtype), make)
+            value = _made(initializer, shape, dtype)
         else:
             if dtype is None:
                 dtype = _natural_dtype(initializer, self.path)
@@ -166,16 +182,73 @@ class Variable(Operators):
             if value is not None:
                 return value
             scopes.root_scope().guests[id(self)] = self
+        if self.is_deferred:
+            if scopes.is_abstract() or placement.only_planned():
+                return jnp.zeros(self.shape, self.dtype)  # traced: nothing is allocated
+            self._make_value()
         self._cell.escaped.add(self._index)
         return self._cell.values[self._index]
 
     def peek(self):
         """Return the Variable's own value, whatever scope is active, for internal use at once."""
+        if self.is_deferred:
+            self._make_value()
         return self._cell.values[self._index]
 
+    @property
+    def is_deferred(self):
+        """Whether its value is still to be made (see `core.deferral`)."""
+        return type(self._cell.values[self._index]) is deferral.Placeholder
+
+    def peek_or_spec(self):
+        """Return what `peek` does; its shape and dtype alone, where nothing will be run."""
+        if placement.only_planned():
+            return jax.ShapeDtypeStruct(self.shape, dtypes.jax_dtype(self.dtype))
+        return self.peek()
+
+    def peek_placeholder(self):
+        """Return what stands for the value of a deferred Variable."""
+        return self._cell.values[self._index]
+
+    def _make_value(self):
+        placeholder = self._cell.values[self._index]
+        deferral.check_memory(placeholder.nbytes, self.path)
+        with jax.ensure_compile_time_eval(), scopes.autocast(None):
+            if self.sharding is None:
+                value = placeholder.make()
+            else:
+                with placement.made_on_host():
+                    value = placeholder.make()
+                value = placement.placed(value, self.sharding)
+        self._cell.values[self._index] = value
+
+    def place(self, sharding):
+        """Have the value lie as a `jax.sharding.Sharding` says, from now on; None: on one device.
+
+        For whoever distributes a model; `stepfit.distribution` says how users do.
+        """
+        if placement.only_planned() or self.is_deferred:
+            self.sharding = None if placement.only_planned() else sharding
+            return
+        if self.is_deferred:
+            self.sharding = sharding
+            return
+        value = self._cell.values[self._index]
+        if sharding is not None:
+            with jax.ensure_compile_time_eval():
+                new = placement.placed(value, sharding)
+        elif self.sharding is not None:
+            new = placement.on_one_device(value)
+        else:
+            return
+        self.sharding = sharding
+        if new is not value:
+            self._cell.values[self._index] = new
+            self._cell.escaped.discard(self._index)
+
     def numpy(self) -> np.ndarray:
-        """Return a NumPy copy of the value."""
-        return np.array(self.value)
+        """Return a NumPy copy of the value; where parts of it lie with other processes, in all."""
+        return np.array(self.value) if self.sharding is None else placement.whole(self.value)
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -184,12 +257,14 @@ class Variable(Operators):
         if isinstance(value, Variable):
             value = value.value
         if not isinstance(value, jax.Array):
-            value = arrays.from_host(value, dtypes.jax_dtype(self.dtype))
+            where = contextlib.nullcontext if self.sharding is None else placement.made_on_host
+            with where():
+                value = arrays.from_host(value, dtypes.jax_dtype(self.dtype))
         if value.shape != self.shape:
             raise errors.bad_value(
                 f"Variable {self.path!r}", f"a value of shape {self.shape}", f"shape {value.shape}"
             )
-        if value.dtype.name != self.dtype:
+        if value.dtype != self.peek().dtype:  # their names take long to find
             value = value.astype(self.dtype)
         if value.weak_type:  # else the compiled step would be traced anew
             value = jax.lax.convert_element_type(value, value.dtype)
@@ -223,6 +298,8 @@ class Variable(Operators):
                 "in `with stepfit.StatelessScope(zip(variables, values)) as scope:` and return "
                 "scope.get_current_value(variable)."
             )
+        if self.sharding is not None:
+            value = placement.placed(value, self.sharding)
         self._cell.values[self._index] = value
         if value is given:  # the caller may hold it
             self._cell.escaped.add(self._index)
@@ -272,7 +349,8 @@ class Variable(Operators):
         return self.value
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.value, dtype=dtype)
+        value = self.value if self.sharding is None else placement.whole(self.value)
+        return np.array(value, dtype=dtype)
 
     def __repr__(self):
         head = f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}"
@@ -320,7 +398,8 @@ class Variable(Operators):
 
     def __getstate__(self):
         own = {k: v for k, v in self.__dict__.items() if k not in ("_cell", "_index")}
-        return own, np.asarray(self.peek())  # its own value, not those of the whole cell
+        own.pop("sharding", None)  # devices stay behind
+        return own, placement.whole(self.peek())  # its own value, not those of the whole cell
 
     def __setstate__(self, state):
         own, value = state
@@ -333,6 +412,13 @@ class Variable(Operators):
         if name.startswith("_") or not hasattr(jax.Array, name):
             raise AttributeError(f"'Variable' object has no attribute {name!r}")
         return getattr(self.value, name)
+
+
+def _made(initializer, shape, dtype):
+    value = initializer(shape, dtype=dtype)
+    if not isinstance(value, jax.Array):
+        value = arrays.from_host(value, dtypes.jax_dtype(dtype))
+    return jnp.asarray(value, dtypes.jax_dtype(dtype))
 
 
 def _operand(value, variable):
@@ -382,7 +468,7 @@ def gather(variables):
     """
     values = []
     for v in variables:
-        value = v._cell.values[v._index]
+        value = v.peek()
         values.append(arrays.copied(value) if v._index in v._cell.escaped else value)
     cell = Cell(values)
     for index, v in enumerate(variables):

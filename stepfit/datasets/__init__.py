@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from stepfit.core import errors
 from stepfit.datasets import (
+    boston_housing,
     california_housing,
     cifar10,
     cifar100,
@@ -15,6 +16,7 @@ from stepfit.datasets import (
 )
 
 __all__ = [
+    "boston_housing",
     "california_housing",
     "cifar10",
     "cifar100",

@@ -15,6 +15,7 @@ from stepfit.initializers.base import (
     numpy_dtype,
     shape_tuple,
 )
+from stepfit.initializers.fourier import STFT
 from stepfit.initializers.random import (
     Orthogonal,
     RandomInitializer,
@@ -36,11 +37,11 @@ from stepfit.initializers.scaling import (
 __all__ = [
     "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity",
     "IdentityInitializer", "Initializer", "LecunNormal", "LecunUniform", "Ones", "Orthogonal",
-    "OrthogonalInitializer", "RandomInitializer", "RandomNormal", "RandomUniform",
-    "TruncatedNormal", "VarianceScaling", "Zeros", "compute_fans", "constant", "deserialize",
-    "get", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "identity",
+    "OrthogonalInitializer", "RandomInitializer", "RandomNormal", "RandomUniform", "STFT",
+    "STFTInitializer", "TruncatedNormal", "VarianceScaling", "Zeros", "compute_fans", "constant",
+    "deserialize", "get", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "identity",
     "lecun_normal", "lecun_uniform", "ones", "orthogonal", "random_normal", "random_uniform",
-    "serialize", "truncated_normal", "variance_scaling", "zeros",
+    "serialize", "stft", "truncated_normal", "variance_scaling", "zeros",
 ]  # fmt: skip
 
 _classes = {
@@ -49,11 +50,12 @@ _classes = {
     "truncated_normal": TruncatedNormal, "variance_scaling": VarianceScaling,
     "glorot_normal": GlorotNormal, "glorot_uniform": GlorotUniform, "he_normal": HeNormal,
     "he_uniform": HeUniform, "lecun_normal": LecunNormal, "lecun_uniform": LecunUniform,
-    "orthogonal": Orthogonal,
+    "orthogonal": Orthogonal, "stft": STFT,
 }  # fmt: skip
 _aliases = {
     "zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform,
     "IdentityInitializer": Identity, "OrthogonalInitializer": Orthogonal,
+    "STFTInitializer": STFT,
 }  # fmt: skip
 _catalogue = registry.Catalogue(
     "initializer",
@@ -68,6 +70,7 @@ variance_scaling, orthogonal = VarianceScaling, Orthogonal
 glorot_normal, glorot_uniform = GlorotNormal, GlorotUniform
 he_normal, he_uniform, lecun_normal, lecun_uniform = HeNormal, HeUniform, LecunNormal, LecunUniform
 IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
+stft = STFTInitializer = STFT
 
 
 def get(identifier):

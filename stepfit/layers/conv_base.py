@@ -131,15 +131,17 @@ class Conv(Convolution):
         self.kernel = self._weight("kernel", shape, "kernel")
 
     def _apply(self, inputs):
+        return self.convolution_op(inputs, self.kernel.value)
+
+    def convolution_op(self, inputs, kernel):
+        """Convolve `inputs` with `kernel`; subclasses may change either (standardize it, say)."""
         padding = self.padding
         if padding == "causal":
             before = self.dilation_rate[0] * (self.kernel_size[0] - 1)
             steps = 1 if self.data_format == "channels_last" else 2
             inputs = jnp.pad(inputs, [(before * (a == steps), 0) for a in range(3)])
             padding = "valid"
-        return ops.conv(
-            inputs, self.kernel.value, self.strides, padding, self.data_format, self.dilation_rate
-        )
+        return ops.conv(inputs, kernel, self.strides, padding, self.data_format, self.dilation_rate)
 
 
 class ConvTranspose(Convolution):

@@ -68,6 +68,11 @@ class HoldsVariables(Tracked):
                 "the first call, found one made in a later `call`, which would start afresh each "
                 "time; make it in `build` or `__init__`."
             )
+        if isinstance(shape, str):
+            raise errors.bad_type(
+                f"{self._where()} add_weight(shape)", "a tuple of ints", repr(shape),
+                f"write add_weight(shape=..., name={shape!r})",
+            )  # fmt: skip
         dtype = dtypes.standardize_dtype(dtype) if dtype is not None else self.variable_dtype
         if initializer is None:
             initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
@@ -194,6 +199,42 @@ class HoldsVariables(Tracked):
                 )  # fmt: skip
         for v, w in zip(mine, given, strict=True):
             v.assign(w)
+
+
+    def save_own_variables(self, store: Any) -> None:
+        """Write the layer's own weights, not those of layers below, into `store`.
+
+        Args:
+            store: a mapping from names to arrays; by default the names are "0", "1", ...
+        """
+        for i, variable in enumerate(self._saved_variables()):
+            store[str(i)] = variable.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read the layer's own weights from what `save_own_variables` wrote.
+
+        Raises:
+            ValueError: another number of arrays, or an array of another shape.
+        """
+        own = self._saved_variables()
+        if len(store) != len(own):
+            raise errors.bad_value(
+                f"weights of {self._where()}", f"{len(own)} arrays", f"{len(store)}"
+            )
+        values = [v.conform(store[str(i)]) for i, v in enumerate(own)]
+        for variable, value in zip(own, values, strict=True):
+            variable.assign(value)
+
+    setattr(load_own_variables, "by_number", True)  # noqa: B010
+
+    def _saved_variables(self):
+        """Return the weights that the layer holds itself: trainable ones first, in order made."""
+        held = {id(v): v for v in children(self) if isinstance(v, Variable)}
+        for variable in self._memory:
+            held.pop(id(variable), None)
+        made = [v for v in self._weights_made if id(v) in held]
+        kept = list({id(v): v for v in [*made, *held.values()]}.values())
+        return [v for v in kept if v.made_trainable] + [v for v in kept if not v.made_trainable]
 
 
 def _enter_for_variables(item):

@@ -18,7 +18,16 @@ import jax
 import jax.numpy as jnp
 
 from stepfit import regularizers
-from stepfit.core import dtypes, errors, jax_private, naming, registry, remat, symbolic
+from stepfit.core import (
+    dtypes,
+    errors,
+    jax_private,
+    naming,
+    placement,
+    registry,
+    remat,
+    symbolic,
+)
 from stepfit.core import scope as scopes
 from stepfit.layers import call_context, input_spec
 from stepfit.layers.has_losses import HasLosses
@@ -26,6 +35,7 @@ from stepfit.layers.holds_variables import HoldsVariables
 from stepfit.layers.signature import CallSignature, shapes_of
 
 
+@registry.add_family_base
 class Layer(HoldsVariables, HasLosses, registry.Configurable):
     """A callable with variables: the unit that models are made of.
 
@@ -55,6 +65,8 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
 
     _signature: CallSignature
     _recomputed_whole = True  # by a `RematScope`: not layer by layer
+    _convert_input_args = True  # whether `call` gets JAX arrays for what it is given
+    _looks_at_values = False  # whether `call`, outside compiled code, checks what it is given
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -111,8 +123,15 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
         Args:
             input_shape: tuple with None for sizes not known, or a structure of such tuples. A
                 layer whose `call` has several array arguments may take ``{name}_shape`` for each.
+                A layer without a `build` of its own has the layers in it built for this shape.
         """
         self._check_ready()
+        if self.built or self._in_build:  # by a subclass, in its own
+            return
+        if all(layer.built for layer in self._flatten_layers(include_self=False)):
+            with self._build_scope():
+                return
+        self.compute_output_shape(input_shape)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; subclasses give the maths here."""
@@ -158,6 +177,10 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
                     f"{self._where()} call", "an array or a structure of arrays", "None",
                     "end `call` with a return statement",
                 )  # fmt: skip
+            distribution = placement.in_force()
+            if distribution is not None:
+                path = f"{naming.current_path()}/{self.name}/output".lstrip("/")
+                outputs = distribution.spread_output(path, outputs)
             if self.activity_regularizer is not None:
                 for y in jax.tree.leaves(outputs):
                     share = self.activity_regularizer(y) / jnp.asarray(y.shape[0], y.dtype)
@@ -305,6 +328,24 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
         else:
             build()
 
+    def get_build_config(self) -> dict[str, Any] | None:
+        """Return the input shapes that the layer was built for, None for one not built."""
+        shapes = self._build_shapes
+        if not shapes:
+            return None
+        if len(shapes) == 1:
+            return {"input_shape": next(iter(shapes.values()))}
+        return {"shapes_dict": {f"{name}_shape": shape for name, shape in shapes.items()}}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build the layer for the shapes that `get_build_config` returned."""
+        if config and "input_shape" in config:
+            if config["input_shape"] is not None:
+                self.build(as_shapes(config["input_shape"]))
+        elif config and "shapes_dict" in config:
+            build: Any = self.build
+            build(**{name: as_shapes(shape) for name, shape in config["shapes_dict"].items()})
+
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Return `KerasTensor`s for the outputs of a call on symbolic tensors."""
         run = lambda *a, **k: self._run(a, k)
@@ -312,6 +353,8 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Return the output shape(s) for input shape(s) given as tuples with None where unknown."""
+        if "input_shape" in kwargs:  # Keras's name for the only one
+            args = (*args, kwargs.pop("input_shape"))
         tensors = [_as_tensors(a, self.compute_dtype) for a in args]
         keys = {k.removesuffix("_shape"): _as_tensors(v, self.compute_dtype)
                 for k, v in kwargs.items()}  # fmt: skip
@@ -331,22 +374,22 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
     @property
     def dtype(self) -> str:
         """The dtype of the variables."""
-        return self.dtype_policy.variable_dtype
+        return dtypes.policy_at(self.dtype_policy, self._path).variable_dtype
 
     @property
     def variable_dtype(self) -> str:
         """The dtype of the variables."""
-        return self.dtype_policy.variable_dtype
+        return dtypes.policy_at(self.dtype_policy, self._path).variable_dtype
 
     @property
     def compute_dtype(self) -> str:
         """The dtype that `call` computes in."""
-        return self.dtype_policy.compute_dtype
+        return dtypes.policy_at(self.dtype_policy, self._path).compute_dtype
 
     @property
     def input_dtype(self) -> str:
         """The dtype that float inputs are cast to."""
-        return self.dtype_policy.compute_dtype
+        return self.compute_dtype
 
     @property
     def input(self) -> Any:
@@ -366,7 +409,8 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
         return self._inbound_nodes[0]
 
     def _current_config(self):
-        cfg = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype_policy.name}
+        dtype = registry.serialize(self.dtype_policy)
+        cfg = {"name": self.name, "trainable": self._trainable, "dtype": dtype}
         if self.activity_regularizer is not None:
             cfg["activity_regularizer"] = self.activity_regularizer
         accepted = self._signature.init_names
@@ -416,9 +460,27 @@ def _once(build):
         if not self.built:
             with self._build_scope():
                 build(self, *args, **kwargs)
+            names = self._signature.build_names
+            given = {**dict(zip(names, args, strict=False)), **kwargs}
+            kept = {k.removesuffix("_shape"): v for k, v in given.items() if v is not None}
+            self.__dict__["_build_shapes"] = kept
         return None
 
     return run
+
+
+def as_shapes(tree):
+    """Return shapes as tuples, where they came as lists from JSON."""
+    if isinstance(tree, dict):
+        return {k: as_shapes(v) for k, v in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        parts = [as_shapes(v) for v in tree]
+        if any(isinstance(p, (tuple, list, dict)) for p in parts):
+            return parts
+        if not all(d is None or (isinstance(d, int) and d >= 0) for d in parts):
+            raise errors.bad_value("a shape", "non-negative ints and None", errors.describe(parts))
+        return tuple(parts)
+    return tree
 
 
 def _as_tensors(shape, dtype):

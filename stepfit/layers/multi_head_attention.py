@@ -221,6 +221,9 @@ class MultiHeadAttention(_Heads):
     ((1, 5, 8), (1, 2, 5, 7))
     """
 
+    # How Keras's files call them.
+    _saved_names = {f"_{n}_dense": f"{n}_dense" for n in ("query", "key", "value", "output")}
+
     def __init__(
         self,
         num_heads: int,

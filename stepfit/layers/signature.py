@@ -110,6 +110,8 @@ class Arguments:
 
     def convert(self, layer):
         """Make array-like arguments jax arrays, floats in the layer's compute dtype."""
+        if not layer._convert_input_args:
+            return
         dtype = layer.compute_dtype if layer.autocast else None
         self.args = [_convert(a, dtype, i == 0) for i, a in enumerate(self.args)]
         for key, value in self.kwargs.items():
@@ -184,6 +186,8 @@ def _convert(value, dtype, is_first):
     if isinstance(value, dict):
         return {k: _convert(v, dtype, False) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
+        if is_first and value and all(isinstance(v, (str, bytes)) for v in value):
+            return np.asarray(value)
         if is_first and value and all(isinstance(v, (int, float)) for v in jax.tree.leaves(value)):
             return _convert(jnp.asarray(value), dtype, is_first)
         if _has_arrays(value) and not hasattr(value, "_fields"):

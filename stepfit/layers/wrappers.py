@@ -240,5 +240,6 @@ class Bidirectional(Layer):
 def _like(layer, name, **settings):
     """Return a new layer with the config of `layer`, but for some settings."""
     config = registry.serialize(layer)
+    config.pop("build_config", None)
     config["config"] = {**config["config"], "name": name, **settings}
     return registry.deserialize(config)

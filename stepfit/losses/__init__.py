@@ -79,13 +79,7 @@ bce = BCE = binary_crossentropy
 kld = KLD = kullback_leibler_divergence = kl_divergence
 logcosh = log_cosh
 
-_classes = (
-    BinaryCrossentropy, BinaryFocalCrossentropy, CTC, CategoricalCrossentropy,
-    CategoricalFocalCrossentropy, CategoricalGeneralizedCrossEntropy, CategoricalHinge, Circle,
-    CosineSimilarity, Dice, Hinge, Huber, KLDivergence, LogCosh, Loss, LossFunctionWrapper,
-    MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError, MeanSquaredLogarithmicError,
-    Poisson, SparseCategoricalCrossentropy, SquaredHinge, Tversky,
-)  # fmt: skip
+_classes: list[type] = [thing for thing in map(globals().get, __all__) if isinstance(thing, type)]
 _functions = (
     binary_crossentropy, binary_focal_crossentropy, categorical_crossentropy,
     categorical_focal_crossentropy, categorical_generalized_cross_entropy, categorical_hinge,
@@ -101,7 +95,9 @@ _aliases = {
 }  # fmt: skip
 
 _catalogue = registry.Catalogue(
-    "loss", {m.__name__: m for m in (*_classes, *_functions)} | _aliases, base=Loss
+    "loss",
+    {c.__name__: c for c in _classes} | {f.__name__: f for f in _functions} | _aliases,
+    base=Loss,
 )
 
 

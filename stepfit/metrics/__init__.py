@@ -111,18 +111,7 @@ bce = BCE = binary_crossentropy
 kld = KLD = kullback_leibler_divergence = kl_divergence
 logcosh = log_cosh
 
-_classes = (
-    AUC, Accuracy, BinaryAccuracy, BinaryCrossentropy, BinaryIoU, CategoricalAccuracy,
-    CategoricalCrossentropy, CategoricalHinge, ConcordanceCorrelation, CosineSimilarity,
-    F1Score, FBetaScore, FalseNegatives, FalsePositives, Hinge, IoU, KLDivergence, LogCoshError,
-    Mean, MeanAbsoluteError, MeanAbsolutePercentageError, MeanIoU, MeanMetricWrapper,
-    MeanSquaredError, MeanSquaredLogarithmicError, Metric, OneHotIoU, OneHotMeanIoU,
-    PearsonCorrelation, Poisson, Precision, PrecisionAtRecall, R2Score, Recall,
-    RecallAtPrecision, RootMeanSquaredError, SensitivityAtSpecificity,
-    SparseCategoricalAccuracy, SparseCategoricalCrossentropy, SparseTopKCategoricalAccuracy,
-    SpecificityAtSensitivity, SquaredHinge, Sum, TopKCategoricalAccuracy, TrueNegatives,
-    TruePositives,
-)  # fmt: skip
+_classes: list[type] = [thing for thing in map(globals().get, __all__) if isinstance(thing, type)]
 _aliases = {
     "mse": MeanSquaredError, "MSE": MeanSquaredError, "mae": MeanAbsoluteError,
     "MAE": MeanAbsoluteError, "mape": MeanAbsolutePercentageError,

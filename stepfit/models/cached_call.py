@@ -8,17 +8,19 @@ Variables (moving averages, the states of seed generators) and masks come out be
 Everything unusual is left to the call op by op: a layer, a function or an activation of the user's,
 which may do more than compute; losses added in the call; a layer that looks at values (`Embedding`
 checks its indices); a mask given or carried by the input; a call inside another one, a scope, a
-tape or a JAX transformation. What fails to be traced runs op by op too, so errors are always its
+tape or a JAX transformation; random numbers in a thread of a data loader, where each layer sees to
+it that no two threads draw the same. What fails to be traced runs op by op too, so errors are always its
 own.
 """
 
 import functools
+import threading
 from typing import Any
 
 import jax
 import numpy as np
 
-from stepfit.core import config, jax_private, masks, op, symbolic, tracking
+from stepfit.core import config, jax_private, masks, op, placement, symbolic, tracking
 from stepfit.core import scope as scopes
 from stepfit.layers import Embedding, call_context
 from stepfit.layers.layer import Layer
@@ -41,6 +43,7 @@ class CachedCall:
         self._changes = None
         self._fingerprint: Any = None
         self._variables: Any = None  # None: the model is not known to be pure
+        self._draws = False
         self._functions: dict[Any, Any] = {}
         self.traces = 0
 
@@ -55,7 +58,7 @@ class CachedCall:
             return UNCACHED
         if self._changes != tracking.changes():
             self._look()
-        if self._variables is None:
+        if self._variables is None or (self._draws and _in_worker()):
             return UNCACHED
         found = self._run_compiled(training, args[0])
         if found is UNCACHED:
@@ -84,9 +87,11 @@ class CachedCall:
         if found != self._fingerprint:
             self._fingerprint, self._functions = found, {}
             self._variables = self._model.variables if _is_pure(self._model) else None
+            self._draws = any(v.name == "seed_generator_state" for v in self._model.variables)
 
     def _function(self, training):
-        key = (training, config.epsilon(), config.image_data_format())
+        spread = placement.in_force()  # a layer's output may have a layout of its own
+        key = (training, config.epsilon(), config.image_data_format(), spread)
         if key not in self._functions:
             self._functions[key] = jax.jit(functools.partial(self._run, training))
         return self._functions[key]
@@ -114,6 +119,10 @@ def _nothing_around():
         and scopes.autocast_dtype() is None
         and not jax.config.jax_disable_jit  # type: ignore[attr-defined]  # made at run time
     )
+
+
+def _in_worker():
+    return threading.current_thread() is not threading.main_thread()
 
 
 def _is_plain(inputs):
@@ -162,7 +171,9 @@ def _is_own(thing):
 
 
 def _only_computes(layer):
-    if isinstance(layer, Embedding) or layer.activity_regularizer is not None:
+    if isinstance(layer, Embedding) or layer._looks_at_values:
+        return False
+    if layer.activity_regularizer is not None:
         return False
     graph = getattr(layer, "_graph", None)
     if graph is not None and not all(map(_is_known_node, graph.nodes)):

@@ -154,13 +154,16 @@ class Graph:
             self._check_shape(tensor, x.shape)
             return x
         mask, given = masks.get_mask(x), x
-        x = jnp.asarray(x)
+        is_text = tensor.dtype == "string"
+        x = np.asarray(x) if is_text else jnp.asarray(x)
         wanted = tensor.shape
         if x.ndim == len(wanted) - 1 and wanted[-1] == 1:
             x = x[..., None]
         elif x.ndim == len(wanted) + 1 and x.shape[-1] == 1:
             x = x[..., 0]
         self._check_shape(tensor, x.shape)
+        if is_text:
+            return x
         if x.dtype.name != tensor.dtype:
             if jnp.iscomplexobj(x):
                 raise errors.bad_type(
@@ -198,20 +201,20 @@ class Graph:
         for node in self.nodes:
             args, kwargs = symbolic.map_tensors(get, (node.args, node.kwargs))
             result = node.operation(*args, **kwargs)
-            _note(node.outputs, result, values)
+            note_outputs(node.outputs, result, values)
         return symbolic.map_tensors(get, self.outputs)
 
 
-def _note(tensors, result, values):
+def note_outputs(tensors, result, values):
     """Store what stands in `result` where the symbolic tensors stand in their structure."""
     if isinstance(tensors, symbolic.KerasTensor):
         values.setdefault(id(tensors), result)  # what was fed stays
     elif isinstance(tensors, dict):
         for key, tensor in tensors.items():
-            _note(tensor, result[key], values)
+            note_outputs(tensor, result[key], values)
     elif isinstance(tensors, (list, tuple)):
         for tensor, value in zip(tensors, result, strict=True):
-            _note(tensor, value, values)
+            note_outputs(tensor, value, values)
 
 
 def _variables_in(tree):

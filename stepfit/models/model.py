@@ -1,16 +1,19 @@
 """Model: a layer that can be trained, given by a `call` or by symbolic inputs and outputs."""
 
+import inspect
 import os
 from collections.abc import Callable
 from typing import Any
 
-from stepfit.core import errors, symbolic
-from stepfit.layers.layer import Layer
+from stepfit.core import deferral, errors, placement, symbolic
+from stepfit.layers.layer import Layer, as_shapes
+from stepfit.layers.preprocessing import base as data_layers
+from stepfit.models import exporting, graph_config
 from stepfit.models.cached_call import UNCACHED, CachedCall
 from stepfit.models.graph import Graph
 from stepfit.models.summary import print_summary
+from stepfit.saving import LoadReport, json_model, model_file, weights_file
 from stepfit.training.trainer import Trainer
-from stepfit.utils import weights_file
 
 
 class Model(Trainer, Layer):
@@ -41,6 +44,7 @@ class Model(Trainer, Layer):
 
     _functional_class: "type[Model]"
     _recomputed_whole = False
+    autograph_info__ = True  # as in `DataLayer`: TensorFlow is not to rewrite what a call runs
 
     def __new__(cls, *args: Any, **kwargs: Any):
         if cls is Model and _is_functional(args, kwargs):
@@ -77,7 +81,15 @@ class Model(Trainer, Layer):
             outputs = self._cached_call(args, kwargs)
             if outputs is not UNCACHED:
                 return outputs
+        if data_layers.has_graph_tensors((args, kwargs)):
+            call = super().__call__  # on symbolic tensors it builds the model, if it is not yet
+            return data_layers.in_graph(self, args, kwargs, call, self._on_host)
         return super().__call__(*args, **kwargs)
+
+    def _on_host(self, *args, **kwargs):
+        """Return the outputs for NumPy arrays, in a TensorFlow pipeline."""
+        with data_layers.on_cpu():
+            return self(*args, **kwargs)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs; given by the graph, or by the subclass."""
@@ -92,37 +104,123 @@ class Model(Trainer, Layer):
                 raise errors.unknown_argument(f"{self._where()} call", name, known)
         return self._graph.run(*args[:1], **{k: v for k, v in kwargs.items() if k == "inputs"})
 
-    def save_weights(self, filepath: str | os.PathLike) -> None:
-        """Write the weights to a file, atomically.
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Return `KerasTensor`s for the outputs of a call on symbolic tensors."""
+        if self._graph is None or all(t.dtype != "string" for t in self._graph.input_tensors):
+            return super().compute_output_spec(*args, **kwargs)
+        outputs = self.call(*args, **kwargs)  # strings cannot be traced: from layer to layer
+        return symbolic.map_tensors(lambda t: symbolic.KerasTensor(t.shape, t.dtype), outputs)
+
+    def save(
+        self,
+        filepath: str | os.PathLike,
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the model to a `.keras` file; see `saving.save_model`."""
+        with self._written_once() as ours:
+            if ours:
+                model_file.save_model(self, filepath, overwrite, zipped, **kwargs)
+
+    def save_weights(
+        self,
+        filepath: str | os.PathLike,
+        overwrite: bool = True,
+        max_shard_size: float | None = None,
+    ) -> None:
+        """Write the weights to a file, atomically; see `saving.save_weights`.
 
         Args:
-            filepath: path that ends in ".npz": a NumPy archive, one array per weight.
-
-        Raises:
-            ValueError: another ending; two weights of one path.
+            filepath: path that ends in ".weights.h5", ".weights.json", ".safetensors" or ".npz".
+            overwrite: whether a file that is there is replaced; False: it is an error.
+            max_shard_size: for ".weights.json", the size of each file in GB.
 
         Example:
 
         >>> import os, tempfile, stepfit as keras
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-        >>> path = os.path.join(tempfile.mkdtemp(), "weights.npz")
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.weights.h5")
         >>> model.save_weights(path)
-        >>> model.load_weights(path)
+        >>> print(model.load_weights(path))
+        2 variables loaded
         """
-        weights_file.check_path(filepath, "save_weights(filepath)")
-        weights_file.save_weights(self, os.fspath(filepath))
+        with self._written_once() as ours:
+            if ours:
+                weights_file.save_weights(self, filepath, overwrite, max_shard_size)
 
-    def load_weights(self, filepath: str | os.PathLike) -> None:
-        """Set the weights from a file that `save_weights` or `ModelCheckpoint` wrote.
+    def _written_once(self):
+        """Return a block that says whether this process is to write, of several."""
+        state = [v for o in self._optimizers() for v in o.variables]
+        return placement.written_once([*self.variables, *state])
+
+    def load_weights(
+        self, filepath: str | os.PathLike, skip_mismatch: bool = False, **kwargs: Any
+    ) -> LoadReport:
+        """Set the weights from a file; see `saving.load_weights`.
 
         Args:
-            filepath: path that ends in ".npz".
+            filepath: a file that `save_weights`, `save`, `ModelCheckpoint` or Keras wrote.
+            skip_mismatch: whether layers whose arrays do not fit, or are missing, are left alone.
+
+        Returns:
+            What was loaded, and what was not.
 
         Raises:
             ValueError: the file is damaged or does not fit; no weight is changed then.
         """
-        weights_file.check_path(filepath, "load_weights(filepath)")
-        weights_file.load_weights(self, os.fspath(filepath))
+        return weights_file.load_weights(self, filepath, skip_mismatch, **kwargs)
+
+    def export(
+        self,
+        filepath: str | os.PathLike,
+        format: str = "stablehlo",
+        verbose: Any = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the model's inference to a file, as a StableHLO program with its weights.
+
+        `saving.load_exported` serves it without the code of the model. Sizes not known, such as the
+        batch's, stay open.
+
+        Args:
+            filepath: path of the file.
+            format: "stablehlo".
+            input_signature: shapes (or tensors) of the inputs, for a model without symbolic ones.
+
+        Example:
+
+        >>> import os, tempfile, numpy as np, stepfit as keras
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.exported")
+        >>> model.export(path)
+        >>> keras.saving.load_exported(path)(np.ones((5, 2))).shape
+        (5, 3)
+        """
+        exporting.export(self, filepath, format, verbose, input_signature, **kwargs)
+
+    def as_function(self) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """Return ``(function, state)``: the call as a pure JAX function, and the values it needs.
+
+        Example:
+
+        >>> import jax, numpy as np, stepfit as keras
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+        >>> function, state = model.as_function()
+        >>> outputs, state = jax.jit(function)(state, np.ones((5, 2)))
+        >>> outputs.shape
+        (5, 3)
+        """
+        return exporting.as_function(self)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """Return what the model is made of as JSON, for `models.model_from_json`.
+
+        Args:
+            **kwargs: arguments of `json.dumps`.
+        """
+        return json_model.to_json(self, **kwargs)
 
     def _has_call(self):
         return self._graph is not None or type(self).call is not Model.call
@@ -212,6 +310,38 @@ class Model(Trainer, Layer):
         graph = self._require_graph("output_names")
         return self._output_names() or list(graph.outputs)
 
+    # -- config ------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the graph as plain data; for a subclass, the constructor's arguments."""
+        if self._graph is None or not _takes_tensors(type(self)):
+            return super().get_config()
+        return graph_config.to_config(self, _has_own_graph)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
+        """Build a model from `get_config`'s result, with new weights.
+
+        Args:
+            config: dict.
+            custom_objects: dict from name to class or function, for those not registered.
+        """
+        if not (graph_config.is_graph_config(config) and _takes_tensors(cls)):
+            return super().from_config(config, custom_objects)
+        with deferral.deferring(finish=False):  # values are made when they are first used
+            inputs, outputs = graph_config.from_config(config, custom_objects)
+        options = {k: config[k] for k in ("name", "trainable") if config.get(k) is not None}
+        return cls(inputs=inputs, outputs=outputs, **options)
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build the model for the shapes that `get_build_config` returned."""
+        shapes = (config or {}).get("shapes_dict")
+        if shapes is None or type(self).build is not Model.build:
+            super().build_from_config(config)
+        elif not self.built:
+            self.compute_output_shape(**{k: as_shapes(v) for k, v in shapes.items()})
+            self.built = True
+
     def _require_graph(self, what) -> Graph:
         if self._graph is None:
             raise errors.StepfitAttributeError(
@@ -268,6 +398,20 @@ class Model(Trainer, Layer):
             self, line_length=line_length, print_fn=print_fn, expand_nested=expand_nested,
             show_trainable=show_trainable,
         )  # fmt: skip
+
+
+def _takes_tensors(cls):
+    """Say whether a class is made from symbolic inputs and outputs, as `Model` is."""
+    init = inspect.signature(cls.__init__).parameters.values()
+    kinds = {p.kind for p in init}
+    both = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    return both <= kinds or [p.name for p in init][1:3] == ["inputs", "outputs"]
+
+
+def _has_own_graph(operation):
+    """Say whether an operation is a model with a graph, in Keras a `Functional`."""
+    graph = getattr(operation, "_graph", None)
+    return graph is not None and not hasattr(operation, "_stack")
 
 
 def _is_functional(args, kwargs):

@@ -1,12 +1,13 @@
 """Sequential: a model that is a list of layers."""
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
-from stepfit.core import errors, naming, symbolic
+from stepfit.core import deferral, errors, naming, registry, symbolic
 from stepfit.layers import Function
 from stepfit.layers.input_layer import Input, InputLayer
-from stepfit.layers.layer import Layer
+from stepfit.layers.layer import Layer, as_shapes
 from stepfit.models.graph import Graph
 from stepfit.models.model import Model
 
@@ -114,6 +115,44 @@ class Sequential(Model):
         """The layers, without the input."""
         return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the layers as plain data."""
+        if not _is_stack(type(self)):
+            return registry.Configurable.get_config(self)
+        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable,
+                                  "dtype": registry.serialize(self.dtype_policy)}  # fmt: skip
+        layers = list(self._stack)
+        if self._source is not None and layers and not isinstance(layers[0], InputLayer):
+            layers.insert(0, self._source.node.operation)
+        config["layers"] = [registry.serialize(layer) for layer in layers]
+        if self._source is not None:
+            config["build_input_shape"] = self._source.shape
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
+        """Build a model from `get_config`'s result, with new weights."""
+        if "layers" not in config or not _is_stack(cls):
+            return super().from_config(config, custom_objects)
+        model = cls(name=config.get("name"), trainable=config.get("trainable", True))
+        with deferral.deferring(finish=False):  # values are made when they are first used
+            model._add_configs(config, custom_objects)
+        return model
+
+    def _add_configs(self, config, custom_objects):
+        for layer in config["layers"]:
+            # Built when they are called: what the config says of shapes is not needed.
+            if not isinstance(layer, dict):
+                where = f"{self._where()} config layers"
+                raise errors.bad_type(where, "configs of layers", errors.describe(layer))
+            keeps = str(layer.get("module")).partition(".")[0] != "keras"
+            layer = {k: v for k, v in layer.items() if keeps or k != "build_config"}
+            self._append(registry.deserialize(layer, custom_objects, "layer"))
+        self._finish()
+        shape = config.get("build_input_shape")
+        if self._graph is None and self.layers and shape:
+            self.build(as_shapes(shape))
+
     def build(self, input_shape: Any = None) -> None:
         """Make every layer's variables for an input shape with the batch axis.
 
@@ -146,7 +185,10 @@ class Sequential(Model):
         shape = shapes and next(iter(shapes.values()))
         if not isinstance(shape, tuple) or (shape and isinstance(shape[0], tuple)):
             raise errors.bad_value(f"{self._where()} inputs", "one array", errors.describe(first))
-        dtype = first.dtype if symbolic.is_symbolic(first) else first.dtype.name
+        if symbolic.is_symbolic(first):
+            dtype = first.dtype
+        else:
+            dtype = "string" if first.dtype.kind in "OUS" else first.dtype.name
         self._build_chain((None, *shape[1:]), dtype)
         if self._graph is not None:
             self._graph.any_size = True  # nobody said that the sizes of the first input are meant
@@ -154,3 +196,9 @@ class Sequential(Model):
     def call(self, inputs, training=None, mask=None):
         """Run the layers in order."""
         return self._require_graph("graph").run(inputs)
+
+
+def _is_stack(cls):
+    """Say whether a class is made from a list of layers, as `Sequential` is."""
+    names = list(inspect.signature(cls.__init__).parameters)
+    return cls.__init__ is Sequential.__init__ or names[1:4] == ["layers", "trainable", "name"]

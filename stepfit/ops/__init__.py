@@ -7,7 +7,7 @@ Every function takes JAX and NumPy arrays, Variables and nested lists, works ins
 from typing import TYPE_CHECKING
 
 from stepfit.core import errors
-from stepfit.ops import linalg, nn, numpy
+from stepfit.ops import image, linalg, nn, numpy
 from stepfit.ops.adaptive_pooling import adaptive_average_pool, adaptive_max_pool
 from stepfit.ops.axes import rearrange
 from stepfit.ops.convolution import fold
@@ -372,9 +372,9 @@ __all__ = [
     "fmod", "fold", "fori_loop", "full", "full_like", "gcd", "gelu", "geomspace", "get_item", "glu",
     "greater", "greater_equal", "hamming", "hanning", "hard_shrink", "hard_sigmoid", "hard_silu",
     "hard_swish", "hard_tanh", "heaviside", "histogram", "hsplit", "hstack", "hypot", "i0",
-    "identity", "ifft2", "imag", "in_top_k", "inner", "inv", "irfft", "is_tensor", "isclose",
-    "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal", "istft", "jvp",
-    "kaiser", "kron", "l2_normalize", "layer_normalization", "lcm", "ldexp", "leaky_relu",
+    "identity", "ifft2", "imag", "image", "in_top_k", "inner", "inv", "irfft", "is_tensor",
+    "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal", "istft",
+    "jvp", "kaiser", "kron", "l2_normalize", "layer_normalization", "lcm", "ldexp", "leaky_relu",
     "left_shift", "less", "less_equal", "linalg", "linspace", "log", "log10", "log1p", "log2",
     "log_sigmoid", "log_softmax", "logaddexp", "logaddexp2", "logdet", "logical_and", "logical_not",
     "logical_or", "logical_xor", "logspace", "logsumexp", "lstsq", "lu_factor", "map", "matmul",

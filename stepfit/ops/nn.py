@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from stepfit.core import config, dtypes, errors
 from stepfit.core.op import op
+from stepfit.ops.adaptive_pooling import adaptive_average_pool, adaptive_max_pool
 from stepfit.ops.convolution import (
     average_pool,
     conv,
@@ -18,6 +19,7 @@ from stepfit.ops.convolution import (
     max_pool,
     separable_conv,
 )  # fmt: skip
+from stepfit.ops.ctc import ctc_decode, ctc_loss
 from stepfit.ops.nonlinear import (
     celu,
     elu,
@@ -51,14 +53,16 @@ from stepfit.ops.nonlinear import (
 from stepfit.ops.table import tensor, tensors
 
 __all__ = [
-    "average_pool", "batch_normalization", "binary_crossentropy", "categorical_crossentropy",
-    "celu", "conv", "conv_transpose", "depth_to_space", "depthwise_conv", "dot_product_attention",
+    "adaptive_average_pool", "adaptive_max_pool", "average_pool", "batch_normalization",
+    "binary_crossentropy", "categorical_crossentropy", "celu", "conv", "conv_transpose",
+    "ctc_decode", "ctc_loss", "depth_to_space", "depthwise_conv", "dot_product_attention",
     "elu", "fold", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",
-    "hard_tanh", "l2_normalize", "layer_normalization", "leaky_relu", "log_sigmoid", "log_softmax",
-    "max_pool", "moments", "multi_hot", "normalize", "one_hot", "polar", "psnr", "relu", "relu6",
-    "rms_normalization", "selu", "separable_conv", "sigmoid", "silu", "soft_shrink", "softmax",
-    "softplus", "softsign", "space_to_depth", "sparse_categorical_crossentropy", "sparse_plus",
-    "sparse_sigmoid", "sparsemax", "squareplus", "swish", "tanh_shrink", "threshold", "unfold",
+    "hard_tanh", "l2_normalize", "layer_normalization", "leaky_relu", "log_sigmoid",
+    "log_softmax", "max_pool", "moments", "multi_hot", "normalize", "one_hot", "polar", "psnr",
+    "relu", "relu6", "rms_normalization", "selu", "separable_conv", "sigmoid", "silu",
+    "soft_shrink", "softmax", "softplus", "softsign", "space_to_depth",
+    "sparse_categorical_crossentropy", "sparse_plus", "sparse_sigmoid", "sparsemax",
+    "squareplus", "swish", "tanh_shrink", "threshold", "unfold",
 ]  # fmt: skip
 
 
@@ -181,6 +185,8 @@ def rms_normalization(x, scale=None, axis=-1, epsilon=None):
 def normalize(x, axis=-1, order=2, epsilon=None):
     """``x / max(norm(x), epsilon)`` along `axis`; 16-bit floats are normalised in float32.
 
+    Where the norm is below `epsilon`, at zero too, the gradient is that of ``x / epsilon``.
+
     Args:
         x: array.
         axis: the axis or axes over which the norm is taken.
@@ -196,12 +202,12 @@ def normalize(x, axis=-1, order=2, epsilon=None):
     x = jnp.atleast_1d(jnp.asarray(tensor(x)))
     wide = x.astype(jnp.promote_types(x.dtype, "float32"))
     epsilon = config.epsilon() if epsilon is None else epsilon
-    if order == 2:
-        squares = jnp.sum(jnp.square(wide), axis=axis, keepdims=True)
-        result = wide * jnp.minimum(jax.lax.rsqrt(squares), 1.0 / epsilon)
-    else:
-        norm = jnp.linalg.norm(wide, ord=order, axis=axis, keepdims=True)
-        result = wide / jnp.maximum(norm, epsilon)
+    powers = jnp.square(wide) if order == 2 else jnp.abs(wide) ** order
+    total = jnp.sum(powers, axis=axis, keepdims=True)
+    small = total <= epsilon**order
+    total = jnp.where(small, 1.0, total)  # a root has no slope at 0
+    inverse = jax.lax.rsqrt(total) if order == 2 else total ** (-1.0 / order)
+    result = wide * jnp.where(small, 1.0 / epsilon, inverse)
     return result.astype(x.dtype) if jnp.issubdtype(x.dtype, jnp.floating) else result
 
 
@@ -335,15 +341,21 @@ def dot_product_attention(
         bias, mask: broadcastable to ``(batch, heads, targets, sources)``; True attends.
         scale: factor of the logits; None: ``1 / sqrt(size)``.
         is_causal: whether a target sees no later source.
-        flash_attention: accepted for Keras's signature; XLA chooses the kernel.
+        flash_attention: True: cuDNN's fused kernel (a GPU, 16-bit inputs); False: none; None: as
+            `config.disable_flash_attention` says, else JAX decides.
         attn_logits_soft_cap: must be None.
     """
     if attn_logits_soft_cap is not None:
         raise errors.bad_value("dot_product_attention(attn_logits_soft_cap)", "None", "a value")
     query, key, value = tensors((query, key, value))
+    flash = config.is_flash_attention_enabled() if flash_attention is None else flash_attention
+    if flash and jax.default_backend() != "gpu":
+        where, found = "dot_product_attention(flash_attention)", f"True on {jax.default_backend()}"
+        raise errors.bad_value(where, "None or False where there is no GPU", found)
     return jax.nn.dot_product_attention(
-        query, key, value, bias=tensor(bias), mask=tensor(mask), scale=scale, is_causal=is_causal
-    )
+        query, key, value, bias=tensor(bias), mask=tensor(mask), scale=scale, is_causal=is_causal,
+        implementation={None: None, True: "cudnn", False: "xla"}[flash],
+    )  # fmt: skip
 
 
 @op

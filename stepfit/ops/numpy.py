@@ -7,6 +7,7 @@ unless the row names another. What needs code of its own stands in `stepfit.ops.
 
 import jax.numpy as jnp
 
+from stepfit.ops.math import slogdet as slogdet
 from stepfit.ops.numpy_extra import (
     arange,
     array,

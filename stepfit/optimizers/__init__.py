@@ -28,12 +28,15 @@ __all__ = [
     "OptimizerMap", "RMSprop", "ScheduleFreeAdamW", "deserialize", "get", "schedules", "serialize",
 ]  # fmt: skip
 
-_classes = (
-    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, LossScaleOptimizer,
-    MultiOptimizer, Muon, Nadam, RMSprop, SGD, ScheduleFreeAdamW,
-)  # fmt: skip
 _catalogue = registry.Catalogue(
-    "optimizer", {c.__name__.lower(): c for c in _classes}, base=Optimizer
+    "optimizer",
+    {
+        name.lower(): globals()[name]
+        for name in __all__
+        if isinstance(globals().get(name), type)
+        and name not in ("Optimizer", "OptaxOptimizer", "OptimizerMap")  # not by name
+    },
+    base=Optimizer,
 )
 
 
@@ -80,6 +83,7 @@ def deserialize(config, custom_objects=None):
     """Return a new optimizer for `serialize`'s result."""
     found = registry.get_registered_object(config.get("class_name"), custom_objects)
     return found.from_config(config["config"]) if found else get(config)
+
 
 if not TYPE_CHECKING:  # to a type checker, every name would be there
     __getattr__ = errors.missing_name(__name__, __all__)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from stepfit.core import config, errors, registry
 
 
+@registry.add_family_base
 class LearningRateSchedule(registry.Configurable):
     """Base of schedules: subclasses implement ``__call__(step) -> learning rate``.
 

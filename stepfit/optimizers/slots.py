@@ -4,6 +4,7 @@ import inspect
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from stepfit import initializers
 from stepfit.core import errors, naming, registry
@@ -103,13 +104,19 @@ class OptimizerState(Tracked, registry.Configurable):
     # -- making and changing state ---------------------------------------------------------------
 
     def add_variable(self, shape, initializer="zeros", dtype=None, aggregation="none", layout=None,
-                     name=None):  # fmt: skip
-        """Make a Variable that belongs to the optimizer's state, and return it."""
+                     name=None, *, reference=None):  # fmt: skip
+        """Make a Variable that belongs to the optimizer's state, and return it.
+
+        Args:
+            shape, initializer, dtype, aggregation, name: as for `Variable`.
+            layout: accepted for Keras's signature; where it lies follows from `reference`.
+            reference: the weight that it belongs to: a distribution spreads both alike.
+        """
         self._check_super_called()
         with naming.name_scope(self.name):
             variable = Variable(initializers.get(initializer), shape=shape, dtype=dtype,
                                 trainable=False, autocast=False, aggregation=aggregation,
-                                name=name)  # fmt: skip
+                                name=name, _reference=reference)  # fmt: skip
         self._variables.append(variable)
         return variable
 
@@ -117,8 +124,9 @@ class OptimizerState(Tracked, registry.Configurable):
         """Make a Variable of the shape and dtype of another one, and return it."""
         name = f"{reference_variable.path.replace('/', '_')}_{name or 'var'}"
         return self.add_variable(
-            reference_variable.shape, initializer, reference_variable.dtype, name=name
-        )
+            reference_variable.shape, initializer, reference_variable.dtype, name=name,
+            reference=reference_variable,
+        )  # fmt: skip
 
     def add_optimizer_variables(self, trainable_variables, name, initializer="zeros"):
         """Make one Variable per trainable variable (one list per name, if given several names)."""
@@ -144,18 +152,26 @@ class OptimizerState(Tracked, registry.Configurable):
         """Subtract from a variable's value."""
         variable.assign_sub(value)
 
-    def _add_from_value(self, value, name):
+    def _add_from_value(self, value, name, reference=None):
         shape, dtype = jnp.shape(value), jnp.result_type(value).name
-        return self.add_variable(shape, lambda s, dtype: value, dtype, name=name)
+        return self.add_variable(
+            shape, lambda s, dtype: value, dtype, name=name, reference=reference
+        )
 
     def set_weights(self, weights):
         """Set the state from a list of arrays in the order of `variables`."""
-        self.load_own_variables({str(i): w for i, w in enumerate(weights)})
+        self._set_state(self.variables, list(weights))
 
     def save_own_variables(self, store):
-        """Write the state into `store`, a mapping from "0", "1", ... to arrays."""
-        for i, variable in enumerate(self.variables):
+        """Write the state into `store`, a mapping from "0", "1", ... to arrays.
+
+        Where gradients are accumulated, it is as in Keras: one number counts the calls of `apply`.
+        """
+        for i, variable in enumerate(self._saved_variables()):
             store[str(i)] = variable.numpy()
+        if self._accumulates:
+            calls = int(self._iterations) * self.gradient_accumulation_steps
+            store["0"] = np.asarray(calls + int(self._accumulation_step), "int32")
 
     def load_own_variables(self, store):
         """Read the state from what `save_own_variables` wrote.
@@ -163,15 +179,35 @@ class OptimizerState(Tracked, registry.Configurable):
         Raises:
             ValueError: another number of arrays, or an array of another shape.
         """
-        if len(store) != len(self.variables):
+        variables = self._saved_variables()
+        self._set_state(variables, [store[str(i)] for i in range(len(store))])
+        if self._accumulates:
+            done, step = divmod(int(self._iterations), self.gradient_accumulation_steps)
+            self._iterations.assign(done)
+            self._accumulation_step.assign(step)
+
+    def _set_state(self, variables, values):
+        if len(values) != len(variables):
             raise errors.bad_value(
-                f"state of optimizer {self.name!r}", f"{len(self.variables)} arrays",
-                f"{len(store)}",
+                f"state of optimizer {self.name!r}", f"{len(variables)} arrays",
+                f"{len(values)}",
                 None if self.built else "call optimizer.build(model.trainable_variables) first",
             )  # fmt: skip
-        values = [v.conform(store[str(i)]) for i, v in enumerate(self.variables)]
-        for variable, value in zip(self.variables, values, strict=True):
+        values = [v.conform(value) for v, value in zip(variables, values, strict=True)]
+        for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+
+    setattr(load_own_variables, "by_number", True)  # noqa: B010
+    gradient_accumulation_steps: Any
+    _accumulation_step: Variable
+
+    @property
+    def _accumulates(self):
+        return "_accumulation_step" in self.__dict__
+
+    def _saved_variables(self):
+        counter = self.__dict__.get("_accumulation_step")
+        return [v for v in self.variables if v is not counter]
 
     def _get_variable_index(self, variable):
         return self._index[id(variable)]

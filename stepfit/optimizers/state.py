@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from stepfit.core import errors, jax_private
+from stepfit.core import errors, jax_private, placement
 from stepfit.core.variable import Variable
 
 
@@ -20,7 +20,8 @@ class TransformationState:
     Args:
         transformation: an optax.GradientTransformation.
         variables: the Variables to optimise.
-        add: function ``(value, name) -> Variable`` that makes a Variable of the optimizer.
+        add: function ``(value, name, weight) -> Variable`` that makes a Variable of the optimizer;
+            `weight` is the Variable that it belongs to, or None.
         last: names of leaves whose Variables come after all others, one group per name.
         interleaved: whether all Variables of one weight stand together, for transformations that
             keep them in several places.
@@ -28,7 +29,7 @@ class TransformationState:
 
     def __init__(self, transformation, variables, add, last=(), interleaved=False):
         self.keys = _unique([v.path for v in variables])
-        params = self.by_key([v.peek() for v in variables])
+        params = self.by_key([v.peek_or_spec() for v in variables])
         state = _initial_state(transformation.init, params)
         self.structure: Any
         leaves, self.structure = jax.tree_util.tree_flatten_with_path(state)
@@ -54,9 +55,10 @@ class TransformationState:
         made: dict[int, Variable] = {}
         for *_, i in sorted(order):
             label, owner = "_".join(self.names[i]) or "state", self.owners[i]
-            if owner is not None:
-                label = f"{variables[owner].path}_{label}"
-            made[i] = add(values[i], label.replace("/", "_"))
+            weight = None if owner is None else variables[owner]
+            if weight is not None:
+                label = f"{weight.path}_{label}"
+            made[i] = add(values[i], label.replace("/", "_"), weight)
         self.variables = [made[i] for i in range(len(values))]
 
     def __getstate__(self):
@@ -112,6 +114,8 @@ class TransformationState:
 
 def _initial_state(init, params):
     """Return ``init(params)``, computed by one program; by none if there is nothing to compute."""
+    if placement.only_planned():
+        return jax.tree.map(zeros, jax.eval_shape(init, params))
     if not jax_private.at_top_level():
         with jax.ensure_compile_time_eval():
             return init(params)
@@ -143,4 +147,6 @@ def _unique(paths):
 
 def zeros(value):
     """Return zeros like `value`, made on the host (nothing to compile)."""
+    if placement.only_planned():
+        return np.broadcast_to(np.zeros((), value.dtype), value.shape)  # takes no memory
     return np.zeros(value.shape, value.dtype)

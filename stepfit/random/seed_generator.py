@@ -62,8 +62,8 @@ class SeedGenerator(Tracked, registry.Configurable):
         return key
 
     def get_config(self):
-        """Return the constructor's arguments, the seed included."""
-        return {"seed": self.initial_seed}
+        """Return the constructor's arguments, the seed and the name as they came to be."""
+        return {"seed": self.initial_seed, "name": self.name}
 
 
 class _GlobalGenerator:

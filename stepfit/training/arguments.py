@@ -30,6 +30,11 @@ def epochs(initial_epoch, epochs):
         fix = "no epoch is run; `epochs` is the number of the last one, not how many to add"
         text = errors.message("fit(epochs)", f"more than initial_epoch={first}", str(last), fix)
         warnings.warn(text, UserWarning, stacklevel=4)
+    limit = config.max_epochs()
+    if limit is not None and limit < last:
+        text = f"epochs is limited to {limit} by config.set_max_epochs."
+        warnings.warn(text, UserWarning, stacklevel=4)
+        last = limit
     return first, last
 
 
@@ -91,7 +96,7 @@ def validation_epochs(frequency):
 
 
 def one_batch(x, y, sample_weight):
-    plain = type(x) is np.ndarray and x.dtype.name == config.floatx() and x.ndim and len(x)
+    plain = type(x) is np.ndarray and x.dtype == config.floatx() and x.ndim and len(x)
     if plain and y is None and sample_weight is None:
         return x  # nothing to check or to convert
     size = None

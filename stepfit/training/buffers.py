@@ -21,6 +21,7 @@ class Slot:
     Args:
         control, specs: what the program takes (see `Program`).
         ring: the `Ring` it goes back to.
+        send: function that puts control numbers and buffers on several devices, or None.
 
     Attributes:
         control: uint32 array (seed, number of the first draw, steps).
@@ -28,12 +29,14 @@ class Slot:
         done: an array that is there when the chunk that lies here was read, or None.
     """
 
-    def __init__(self, control, specs, ring):
+    def __init__(self, control, specs, ring, send=None):
         self.control = _aligned(control)
         self.buffers = [_aligned(s) for s in specs]
         self.done: Any = None
-        self._ring = ring
+        self._ring, self._send = ring, send
         self._shared: Any = None
+        if send is not None:
+            return
         sent = jax.device_put((self.control, self.buffers))
         if all(map(_in_place, jax.tree.leaves(sent), (self.control, *self.buffers))):
             self._shared = sent
@@ -42,6 +45,8 @@ class Slot:
         """Return the arrays as the device sees them."""
         if self._shared is not None:
             return self._shared
+        if self._send is not None:
+            return self._send(self.control, self.buffers)
         return jax.device_put((self.control, self.buffers), may_alias=False)
 
     def give_back(self, done):
@@ -53,12 +58,14 @@ class Slot:
 class DeviceSlot:
     """A batch that is on the device already: a chunk of one."""
 
-    def __init__(self, control, leaves):
+    def __init__(self, control, leaves, send=None):
         self.control = np.zeros(control.shape, control.dtype)
-        self._leaves = [leaf[None] for leaf in leaves]
+        self._leaves, self._send = [leaf[None] for leaf in leaves], send
 
     def on_device(self):
         """Return the arrays as the device sees them."""
+        if self._send is not None:
+            return self._send(self.control, self._leaves)
         return jax.device_put(self.control), self._leaves
 
     def give_back(self, done):
@@ -72,11 +79,11 @@ class Ring:
     something went wrong, is forgotten.
 
     Args:
-        control, specs: as for `Slot`.
+        control, specs, send: as for `Slot`.
     """
 
-    def __init__(self, control, specs):
-        self._control, self._specs = control, specs
+    def __init__(self, control, specs, send=None):
+        self._control, self._specs, self._send = control, specs, send
         self.slots: collections.deque[Slot] = collections.deque()
         self._bytes = bytes_of(specs)
 
@@ -85,10 +92,10 @@ class Ring:
         try:
             slot = self.slots.popleft()  # one step, so that two threads never get the same
         except IndexError:
-            return Slot(self._control, self._specs, self)
+            return Slot(self._control, self._specs, self, self._send)
         if not slot.done.is_ready() and len(self.slots) + 1 < _DEPTH:
             self.slots.appendleft(slot)
-            return Slot(self._control, self._specs, self)
+            return Slot(self._control, self._specs, self, self._send)
         slot.done.block_until_ready()
         return slot
 

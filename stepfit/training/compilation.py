@@ -9,24 +9,31 @@ import jax.numpy as jnp
 from stepfit import metrics as metrics_module
 from stepfit import optimizers as optimizers_module
 from stepfit.callbacks import History
-from stepfit.core import errors
+from stepfit.core import errors, placement, registry
 from stepfit.core import scope as scopes
 from stepfit.core.dtypes import DTypePolicy
 from stepfit.core.tracking import Watch, walk
 from stepfit.core.variable import Variable
+from stepfit.distribution import Distribution
 from stepfit.metrics import Metric
 from stepfit.optimizers import Optimizer
 from stepfit.training.compiled import CompiledLoss, CompiledMetrics, LossTracker
 from stepfit.training.state import TrainState
+from stepfit.training.state_tree import StateTree
 
 if TYPE_CHECKING:
     import optax
 
 _DEFAULT_OPTIMIZER = "rmsprop"
+_IN_CONFIGS = ("loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly",
+               "steps_per_execution", "jit_compile")  # fmt: skip
+_KINDS_IN_CONFIGS = {
+    "optimizer": "optimizer", "loss": "loss", "metrics": "metric", "weighted_metrics": "metric",
+}  # fmt: skip
 _CHECKS = ("first", "strict")  # values of `compile(check=...)`
 
 
-class Compilation:
+class Compilation(StateTree):
     """Mixin that gives a model `compile`, its losses and metrics, and its training state."""
 
     # What the model has beside this.
@@ -46,6 +53,7 @@ class Compilation:
         self._compiled_metrics: CompiledMetrics | None = None
         self._runners: dict[str, Any] = {}
         self._check = "first"
+        self._distribution: Any = None
         self._look: Any = None  # at the forward pass, once there is a first batch
         self.run_eagerly = False
         self.jit_compile: bool | Literal["auto"] | None = "auto"
@@ -79,6 +87,7 @@ class Compilation:
         jit_compile: bool | Literal["auto"] | None = "auto",
         auto_scale_loss: bool = True,
         check: Literal["first", "strict"] = "first",
+        distribution: Distribution | None = None,
     ) -> None:
         """Say how the model is trained.
 
@@ -97,6 +106,8 @@ class Compilation:
             auto_scale_loss: whether a float16 policy gets a `LossScaleOptimizer`.
             check: "first" looks at labels and indices in memory or in the first batch; "strict"
                 looks at every value of every batch, for NaN too, before it is trained on.
+            distribution: how to spread the model and its batches over several devices, see
+                docs/distribution.md; default that of the block, else of `set_distribution`.
 
         Raises:
             ValueError, TypeError: an argument does not name or is not what it should be; the model
@@ -127,6 +138,10 @@ class Compilation:
             raise errors.bad_value(
                 "compile(jit_compile)", "True, False or 'auto'", errors.describe(jit_compile)
             )
+        if not (distribution is None or isinstance(distribution, Distribution)):
+            expected = "a distribution such as DataParallel(), or None"
+            found = errors.describe(distribution)
+            raise errors.bad_type("compile(distribution)", expected, found)
         given = optimizer
         if not (isinstance(optimizer, str) and optimizer == _DEFAULT_OPTIMIZER):
             optimizer = optimizers_module.get(optimizer)
@@ -145,6 +160,7 @@ class Compilation:
         self.run_eagerly = bool(run_eagerly)
         self.jit_compile = jit_compile
         self._check = check
+        self._distribution = distribution or placement.of_block()
         self.steps_per_execution = steps_per_execution
         self.stop_training = False
         self._compiled = True
@@ -156,6 +172,35 @@ class Compilation:
             "check": check,
         }  # fmt: skip
         self._changed()
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Return what `compile` was given as plain data; for a model not compiled an empty dict."""
+        if not self._compiled:
+            return {}
+        given, scaled = self._compile_arguments, optimizers_module.LossScaleOptimizer
+        optimizer = self.optimizer
+        if isinstance(optimizer, scaled) and not isinstance(given["optimizer"], scaled):
+            optimizer = optimizer.inner_optimizer  # `compile` will wrap it again
+        config = {key: given[key] for key in _IN_CONFIGS}
+        if config["steps_per_execution"] == "auto":  # Keras's files know numbers only
+            config["steps_per_execution"] = 1
+        return registry.serialize({"optimizer": optimizer, **config})
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as `get_compile_config` says.
+
+        Args:
+            config: dict; an empty one does nothing.
+        """
+        if not config:
+            return
+        given = {
+            key: registry.deserialize(value, kind=_KINDS_IN_CONFIGS.get(key))
+            for key, value in config.items()
+        }
+        if given.get("steps_per_execution") == 1:
+            given["steps_per_execution"] = "auto"
+        self.compile(**given)
 
     def _changed(self):
         """Forget compiled functions: the model is not what they were made for."""

@@ -13,16 +13,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stepfit.core import compilation_cache, config, errors
+from stepfit.core import compilation_cache, config, errors, placement
 from stepfit.core.tracking import Watch
 from stepfit.core.variable import gather
 from stepfit.random.seed_generator import global_generator
 from stepfit.training.buffers import trim
 from stepfit.training.contract import check_traced
 from stepfit.training.data import ArraySource
-from stepfit.training.feed import Chunk, device_budget, to_device
+from stepfit.training.feed import Chunk, device_budget, to_device, write_batch
 from stepfit.training.logs import Result
 from stepfit.training.program import Program, Traced, form_of, spec
+from stepfit.training.spread import (
+    global_specs,
+    note_dispatched,
+    one_at_a_time,
+    spread_batch,
+)
 from stepfit.training.state import PARTS, Layout
 from stepfit.training.step import Step
 
@@ -53,6 +59,7 @@ class Runner:
         self.guard: Any = None  # what watches for losses that are not finite, if anything does
         self.announced = False  # whether the user was told how steps run
         self._watch: Any = None
+        self._distribution: Any = None  # when the model was last looked at
         self._programs: dict[Any, Program] = {}
         self._traced: dict[Any, Traced] = {}
         self._extras: list = []
@@ -82,17 +89,38 @@ class Runner:
         schedules = tuple(getattr(o, "version", 0) for o in self.model._optimizers())
         layers = self.model._flatten_layers()
         frozen = tuple(layer._trainable for layer in layers)
+        versions = (schedules, frozen, self.distribution())
         held = [*layers, *self.model._optimizers(), *self.model._all_metrics()]
         touched = tuple((id(item), item._changed_at) for item in held)
-        return Layout(self.kind, parts, extras, (schedules, frozen), touched)
+        return Layout(self.kind, parts, extras, versions, touched)
+
+    def distribution(self):
+        """Return what spreads the model over several devices, or None."""
+        return self.model._distribution or placement.in_force()
+
+    def with_other_processes(self):
+        """Say whether other processes run the same steps, on other parts of the data."""
+        distribution = self.distribution()
+        return distribution is not None and distribution.spans_processes
 
     def settled(self):
         """Say whether the model is as it was when its step was last looked at."""
-        return self._watch is not None and not self._watch.changed()
+        if self._watch is None or self._watch.changed():
+            return False
+        return self._distribution is self.distribution()
 
     def knows(self, batch):
         """Say whether batches of this form were prepared, and the model is as it was then."""
-        return self.settled() and (self.eager or form_of(batch)[0] in self._traced)
+        return self.settled() and (self.eager or self._form_of(batch)[0] in self._traced)
+
+    def _form_of(self, batch):
+        """Return the form of a batch as all processes together have it."""
+        key, structure, specs = form_of(batch)
+        distribution = self.distribution()
+        if distribution is not None:
+            specs = global_specs(distribution, specs)
+            key = (structure, tuple((s.shape, s.dtype) for s in specs))
+        return key, structure, specs
 
     def prepare(self, batch):
         """Trace the step for a batch's form; raise what is wrong; change nothing.
@@ -106,20 +134,21 @@ class Runner:
         Returns:
             The `Traced` step (None where steps are not compiled).
         """
-        form, structure, specs = form_of(batch)
+        form, structure, specs = self._form_of(batch)
         if self.knows(batch):
             return self._traced.get(form)
         self._bind(self.layout())
         if not self.eager and form not in self._traced:
-            self._traced[form] = self._trace(structure, specs)
-        self._watch = Watch(self.model)
+            with placement.within(self.distribution()):
+                self._traced[form] = self._trace(structure, specs)
+        self._watch, self._distribution = Watch(self.model), self.distribution()
         return self._traced.get(form)
 
     def _trace(self, structure, specs):
         compilation_cache.ensure_compilation_cache()
         for _ in range(_MAX_DISCOVERIES):
             self.step.closed = False
-            values = [v.peek() for v in self.step.layout.variables]
+            values = [v.peek_or_spec() for v in self.step.layout.variables]
             traced = Traced(self.step, values, structure, specs)
             self._extras += self.step.guests
             layout = self.layout()
@@ -152,14 +181,14 @@ class Runner:
             capacity: batches in a chunk; default by their size.
             resident: arrays on the device that batches are gathered from.
         """
-        form, _, specs = form_of(batch)
+        form, _, specs = self._form_of(batch)
         key = (form, capacity, tuple((x.shape, x.dtype) for x in resident))
         if key not in self._programs:
             traced = self.prepare(batch)
             # A step that calls Python may fail half-way: the old state stays until it is through.
             self._programs[key] = Program(
                 traced, specs, capacity, tuple(map(spec, resident)), donate=not traced.calls_back,
-                least=1 if self.steps == "auto" else self.steps,
+                least=1 if self.steps == "auto" else self.steps, distribution=self.distribution(),
             )  # fmt: skip
         return self._programs[key]
 
@@ -177,18 +206,27 @@ class Runner:
         budget = device_budget(config.device_data_budget())
         if self.eager or source.nbytes > budget:
             return ()
-        if source.on_device is None:
-            source.on_device = to_device(jax.tree.leaves(source.data))
-        return source.on_device
+        distribution = self.distribution()
+        if source.on_device is None or source.on_device[0] is not distribution:
+            sharding = None if distribution is None else distribution.replicated()
+            source.on_device = distribution, to_device(jax.tree.leaves(source.data), sharding)
+        return source.on_device[1]
 
-    def most_steps(self, program):
-        """Return how many steps the next chunk of a program may have."""
+    def most_steps(self, program, agreed=None):
+        """Return how many steps the next chunk of a program may have.
+
+        Args:
+            program: the `Program`.
+            agreed: what takes the place of the time measured, which differs between processes.
+        """
         if not program.fused:
             return 1
         if self.steps != "auto":
             return min(self.steps, program.capacity)
         if self.one_by_one or program.seconds_per_step is None:
             return 1
+        if agreed is not None:
+            return min(agreed, program.capacity)
         steps = int(TICK / program.seconds_per_step)
         if steps < _SLOW_STEPS:
             steps = max(1, min(_SLOW_STEPS, int(_SLOW_TICK / program.seconds_per_step)))
@@ -203,12 +241,16 @@ class Runner:
         slot.control[:2] = global_generator().reserve(chunk.count)
         slot.control[2] = chunk.count
         with _dispatching:
+            if program.spread is not None:
+                one_at_a_time()
             values = self._cell(program.layout, program.donated).values
             if self.guard is not None:
                 self.guard.before(chunk, values)
             logs, done, carried = execute(
                 *program.parts(values), slot.on_device(), list(chunk.resident)
             )
+            if program.spread is not None:
+                note_dispatched(done)
             if not program.calls_back:
                 _replace(values, program.carried, carried)
         if program.calls_back:  # the old values stay until it is through
@@ -228,8 +270,7 @@ class Runner:
             return self._run_eagerly(batch)
         program = self.program(batch)
         slot = program.ring.take()
-        for buffer, leaf in zip(slot.buffers, jax.tree.leaves(batch), strict=True):
-            buffer[0] = leaf
+        write_batch(program, slot, 0, batch)
         result = self.run(Chunk(program, slot, 0, 1))
         if self.kind != "predict":
             return result.logs()
@@ -240,6 +281,8 @@ class Runner:
         layout = self.step.layout
         key = global_generator().reserve()
         batch = jax.tree.map(_as_array, batch)
+        if self.distribution() is not None:
+            batch = spread_batch(self.distribution(), batch)
         with _dispatching:
             cell = self._cell(layout, range(len(layout.variables)))
             if self.guard is not None:
@@ -252,12 +295,22 @@ class Runner:
     def _cell(self, layout, donated):
         """Return the cell of a layout, with no value to be donated that somebody else holds."""
         if self.cell is None or self.cell.left or self._cell_layout is not layout:
+            self._place(layout.variables)
             self.cell, self._cell_layout = gather(layout.variables), layout
         elif self.cell.escaped:
             for index in self.cell.escaped.intersection(donated):
                 self.cell.values[index] = jnp.array(self.cell.values[index])
                 self.cell.escaped.discard(index)
         return self.cell
+
+    def _place(self, variables):
+        """Have the values lie as the distribution says, or on one device again."""
+        distribution = self.distribution()
+        for v in variables:
+            if distribution is not None:
+                v.place(distribution.sharding_of(v))
+            elif v.sharding is not None:
+                v.place(None)
 
     def begin(self, one_by_one=None):
         """Begin a pass over some data.

@@ -9,6 +9,7 @@ import time
 import jax
 import numpy as np
 
+from stepfit.core import placement
 from stepfit.training.arguments import naming
 from stepfit.training.buffers import DeviceSlot
 from stepfit.training.data import ArraySource
@@ -69,10 +70,12 @@ class ArrayFeed:
         if first == self._start and count > _FIRST:  # a short one: the device waits for it
             count = max(_FIRST, count // 4)
         slot = program.ring.take()
+        own = None if program.spread is None else program.spread.own_rows()
         if self._resident:
-            slot.buffers[0][:count] = source.row_numbers(self._epoch, first, count)
+            numbers = source.row_numbers(self._epoch, first, count)
+            slot.buffers[0][:count] = numbers if own is None else numbers[:, own[0] or slice(None)]
         else:
-            source.fill(self._epoch, first, count, slot.buffers)
+            source.fill(self._epoch, first, count, slot.buffers, None if own is None else own[0])
         self._step += count
         return Chunk(program, slot, first, count, self._resident)
 
@@ -127,11 +130,12 @@ class BatchFeed:
         if batch is None:
             return None
         leaves = jax.tree.leaves(batch)
-        if any(map(_stays, leaves)):
+        if any(map(_stays, leaves)) and jax.process_count() == 1:
             self._step += 1
             with naming(f"batch {first}"):
                 program = self._runner.program(batch, capacity=1)
-            return Chunk(program, DeviceSlot(CONTROL, leaves), first, 1)
+            send = None if program.spread is None else program.spread.send
+            return Chunk(program, DeviceSlot(CONTROL, leaves, send), first, 1)
         form = _quick_form(batch)
         program = self._programs.get(form)
         if not self._runner.holds(program):
@@ -139,8 +143,7 @@ class BatchFeed:
                 program = self._programs[form] = self._runner.program(batch)
         slot, most, count = program.ring.take(), limit(program), 0
         while True:
-            for buffer, leaf in zip(slot.buffers, jax.tree.leaves(batch), strict=True):
-                buffer[count] = leaf
+            write_batch(program, slot, count, batch)
             count += 1
             if count >= most or time.perf_counter() - begin > seconds:
                 break
@@ -175,6 +178,17 @@ class BatchFeed:
         """Nothing is known of the batches to come."""
 
 
+def write_batch(program, slot, index, batch):
+    """Write a batch into the buffers of a slot: of each array the rows that belong there."""
+    leaves = jax.tree.leaves(batch)
+    if program.spread is not None:
+        own = program.spread.own_rows()
+        if own is not None:
+            leaves = [x if rows is None else x[rows] for x, rows in zip(leaves, own, strict=True)]
+    for buffer, leaf in zip(slot.buffers, leaves, strict=True):
+        buffer[index] = leaf
+
+
 def _quick_form(batch):
     leaves, structure = jax.tree.flatten(batch)
     return structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
@@ -206,6 +220,9 @@ def device_budget(share):
     return int(share * free)
 
 
-def to_device(leaves):
-    """Put arrays on the device, in their own dtypes."""
-    return jax.device_put([np.asarray(leaf) for leaf in leaves])
+def to_device(leaves, sharding=None):
+    """Put arrays on the device, or on several by a sharding, in their own dtypes."""
+    leaves = [np.asarray(leaf) for leaf in leaves]
+    if sharding is None:
+        return jax.device_put(leaves)
+    return [placement.placed(leaf, sharding) for leaf in leaves]

@@ -1,6 +1,7 @@
 """The epochs of one `fit`: training, validation, hooks, from wherever a backup left off."""
 
 from stepfit.callbacks.optimizers import inner
+from stepfit.core import processes
 from stepfit.training.autopsy.guard import Guard
 from stepfit.utils.console import print_msg
 
@@ -42,6 +43,9 @@ class FitLoop:
                 hooks.failed()
             raise
 
+    def _together(self):
+        return self._model._runner("train").with_other_processes()
+
     def _interrupted(self):
         self._told = True
         self._hooks.interrupted()
@@ -52,6 +56,8 @@ class FitLoop:
         self._hooks.on_train_begin()  # which may move it
         while progress.epoch < self._epochs and not progress.over:
             logs = self._run_epoch(progress.epoch)
+            if self._together():
+                self._model.stop_training = processes.agreed(bool(self._model.stop_training))
             if self._model.stop_training:
                 break
         return logs

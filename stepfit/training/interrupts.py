@@ -72,6 +72,15 @@ class SafeInterrupts:
             SafeInterrupts._running -= 1
 
     @property
+    def received(self):
+        """The signal that waits for `check`, or None."""
+        return self._received if _in_main_thread() else None
+
+    def receive(self, number):
+        """Have `check` end the block as if a signal had come: another process was told of it."""
+        SafeInterrupts._received = number
+
+    @property
     def waiting(self):
         """Whether a signal waits for `check`."""
         return self._received is not None and _in_main_thread()

@@ -61,7 +61,8 @@ class Look:
         held = {id(v) for v in model.variables}
         self.strangers = [v for v in self._read if v.trainable and id(v) not in held]
         del self._read
-        free = {id(v.peek()) for v in model.trainable_variables if v.constraint is None}
+        values = [v.peek_or_spec() for v in model.trainable_variables if v.constraint is None]
+        free = set(map(id, values))
         weights = {
             var: None
             for var, value in zip(closed.jaxpr.constvars, closed.consts, strict=True)
@@ -92,17 +93,17 @@ def _is_linear(jaxpr, var, weights):
     made = {out: eqn for eqn in jaxpr.eqns for out in eqn.outvars}
 
     def peel(atom):
-        while atom in made and made[atom].primitive.name in _SAME:
+        while not isinstance(atom, Literal) and atom in made and made[atom].primitive.name in _SAME:
             atom = made[atom].invars[0]
         return atom
 
     def is_weight(atom):
-        if isinstance(atom, Literal):
-            return False
-        return peel(atom) in weights
+        atom = peel(atom)
+        return not isinstance(atom, Literal) and atom in weights
 
     def visit(atom):
-        if isinstance(atom, Literal) or (atom := peel(atom)) not in made:
+        atom = peel(atom)
+        if isinstance(atom, Literal) or atom not in made:
             return False
         eqn = made[atom]
         name = eqn.primitive.name

@@ -1,9 +1,11 @@
 """One pass over a source of batches: the driver between data, engine and callbacks."""
 
 import collections
+import math
 import time
 from typing import Any
 
+from stepfit.core import processes
 from stepfit.training.engine import TICK
 from stepfit.training.feed import make_feed
 from stepfit.training.logs import EagerResult
@@ -45,6 +47,7 @@ class Pass:
         self._progress = progress
         self._next = 0 if progress is None else progress.step  # number of the next step
         self.last = None  # the result that is newest among those settled
+        self._most = 1  # steps of the next dispatch, with several processes
 
     def run(self, ready):
         """Run it.
@@ -64,8 +67,10 @@ class Pass:
                 self._run_eagerly(ready)
             else:
                 self._run(ready)
-        except BaseException:
+        except BaseException as e:
             end_line()  # of the progress bar, so that a traceback begins below it
+            if processes.is_loss(e):
+                raise processes.lost(e) from e
             raise
         if self._guard is not None:
             self._guard.end(last=not self._more)
@@ -84,11 +89,24 @@ class Pass:
 
         result: Any = None
         news = False  # whether the first steps of a new program have run
-        while not self._stopped():
+        together, at_end = runner.with_other_processes(), False
+        while together or not self._stopped():
             begin = time.perf_counter()
             step, looking = hooks.next_look(self._next)
-            chunk = feed.next(self._at_most(step), TICK)
+            if together:
+                plan = self._agree(step, looking)
+                step, looking = plan.look[0], hooks.by_numbers(plan.look[1])
+                if plan.stop is not None:
+                    self._settle_all(under_way)
+                    self._interrupts.receive(plan.stop)
+                    self._interrupts.check()
+                if plan.over:
+                    break
+                chunk = feed.next(self._at_most(step, plan.most), math.inf)
+            else:
+                chunk = feed.next(self._at_most(step), TICK)
             if chunk is None:
+                at_end = True
                 break
             self._next = chunk.first + chunk.count
             if step != self._next - 1:
@@ -97,7 +115,7 @@ class Pass:
                 busy_until = begin if result is None else max(begin, result.due)
                 runner.seconds["data"] += max(0.0, time.perf_counter() - busy_until)
             chunk.program.executable()  # may take long; Ctrl-C is heard
-            if self._interrupts.waiting:
+            if self._interrupts.waiting and not together:
                 self._settle_all(under_way)
                 self._interrupts.check()
             hooks.begin(chunk.first, chunk.count)
@@ -111,20 +129,47 @@ class Pass:
                 if self._meanwhile is not None:
                     self._meanwhile()
             news = not known
+            if together:
+                self._most = runner.most_steps(chunk.program)
+        if together and at_end:  # are the others at the end, too?
+            processes.Plan(done=-self._next - 1).agree(self._where())
         if self._more:
             feed.ahead()
         self._settle_all(under_way)
+
+    def _agree(self, step, looking):
+        """Return the `Plan` of all processes, given what this one would do."""
+        plan = processes.Plan(
+            self._most, [None if step is None else int(step), self._hooks.numbers_of(looking)],
+            self._interrupts.received, bool(self._stopped()), self._next,
+        )  # fmt: skip
+        if processes.is_first():
+            plan.stop = plan.stop or processes.asked_to_stop()
+        elif plan.stop is not None:
+            processes.ask_to_stop(plan.stop)
+        return plan.agree(self._where())
+
+    def _where(self):
+        return f"{self._runner.kind} pass, epoch {self._epoch + 1}"
 
     def _settle_all(self, under_way):
         while under_way:
             self._settle(*under_way.popleft())
 
-    def _at_most(self, step):
-        """Return how many steps a chunk of a program may have, if it is to end after `step`."""
+    def _at_most(self, step, agreed=None):
+        """Return how many steps a chunk of a program may have, if it is to end after `step`.
+
+        Args:
+            step: number of a step, or None.
+            agreed: most steps as all processes agreed on, where there are several.
+        """
+        allowed = self._runner.most_steps
+        if agreed is not None:
+            allowed = lambda program: self._runner.most_steps(program, agreed)
         if step is None:
-            return self._runner.most_steps
+            return allowed
         most = step + 1 - self._next
-        return lambda program: min(self._runner.most_steps(program), most)
+        return lambda program: min(allowed(program), most)
 
     def _settle(self, program, result, looking):
         """Wait for a chunk, learn how long its steps take, tell the callbacks."""

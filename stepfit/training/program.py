@@ -29,6 +29,7 @@ from jax.extend.core import jaxpr_as_fun
 from stepfit.core import jax_private, memory
 from stepfit.rewrite import rewrite
 from stepfit.training.buffers import Ring, bytes_of
+from stepfit.training.spread import Spread
 
 BUFFER_BYTES = 4 << 20  # of the inputs, and of the outputs, of one chunk
 MOST_STEPS = 512  # in one chunk
@@ -51,7 +52,10 @@ def spec(leaf):
     """Return the shape and dtype that an array has on the device (float64 is float32 there)."""
     if not hasattr(leaf, "dtype"):
         leaf = np.asarray(leaf)
-    return jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype))
+    dtype = jax.dtypes.canonicalize_dtype(leaf.dtype)
+    if type(leaf) is jax.ShapeDtypeStruct and leaf.dtype == dtype and leaf.sharding is None:
+        return leaf
+    return jax.ShapeDtypeStruct(leaf.shape, dtype)
 
 
 class Traced:
@@ -96,16 +100,19 @@ class Program:
             a chunk then holds row numbers only.
         donate: whether the old values' memory is given to the new ones.
         least: what the capacity must reach at least.
+        distribution: what spreads it over several devices, or None.
 
     Attributes:
         layout: the `Layout` of the values.
+        spread: the `Spread` over several devices, or None.
         fused: whether a chunk runs as one loop on the device.
         why: the reason, in words.
         capacity: most batches of a chunk.
         seconds_per_step: measured, or None while it is not known.
     """
 
-    def __init__(self, traced, specs, capacity=None, resident=(), donate=True, least=1):
+    def __init__(self, traced, specs, capacity=None, resident=(), donate=True, least=1,
+                 distribution=None):  # fmt: skip
         self.specs, self.resident, self.layout = specs, resident, traced.layout
         self.traced = traced
         self._value_specs = traced.value_specs
@@ -132,7 +139,12 @@ class Program:
         self._latest_seconds: collections.deque = collections.deque(maxlen=5)
         self._compiled: Any = None
         self._future: Any = None
-        self.ring = Ring(*self._slot_specs(self.capacity))
+        self.spread: Spread | None = None
+        if distribution is None:
+            self.ring = Ring(*self._slot_specs(self.capacity))
+        else:
+            self.spread = Spread(distribution, self.layout.variables, self._batch_specs())
+            self.ring = Ring(CONTROL, self.spread.buffers(self.capacity), self.spread.send)
 
     # -- compiling -------------------------------------------------------------------------------
 
@@ -144,7 +156,8 @@ class Program:
             *([spec(v) for v in part] for part in self.parts(self._value_specs)),
             self._slot_specs(self.capacity), list(self.resident),
         )  # fmt: skip
-        lowered = jax.jit(self._chunk, donate_argnums=0).lower(*arguments)
+        options = {} if self.spread is None else self._shardings(self.spread)
+        lowered = jax.jit(self._chunk, donate_argnums=0, **options).lower(*arguments)
         self._future = _compilers.submit(_timed, lowered.compile)
 
     def parts(self, values):
@@ -172,10 +185,25 @@ class Program:
 
     def _slot_specs(self, capacity):
         """Specs of a chunk: the control numbers, and the buffers."""
-        specs = self.specs
-        if self.resident:
-            specs = (jax.ShapeDtypeStruct((specs[0].shape[0],), "int32"),)
+        specs = self._batch_specs()
         return CONTROL, [jax.ShapeDtypeStruct((capacity, *s.shape), s.dtype) for s in specs]
+
+    def _batch_specs(self):
+        """Specs of what a chunk holds of one batch: its arrays, or the numbers of its rows."""
+        if self.resident:
+            return (jax.ShapeDtypeStruct((self.specs[0].shape[0],), "int32"),)
+        return self.specs
+
+    def _shardings(self, spread):
+        """How arguments and results lie, as options of `jax.jit`."""
+        donated, kept, fixed = self.parts(spread.values)
+        _, buffers = self._slot_specs(self.capacity)
+        sent = spread.replicated, [spread.rows(b.shape, 1) for b in buffers]
+        logs = spread.results(self.log_specs)
+        return {
+            "in_shardings": (donated, kept, fixed, sent, [spread.replicated] * len(self.resident)),
+            "out_shardings": (logs, spread.replicated, [*donated, *kept]),
+        }
 
     def _chunk(self, donated, kept, fixed, slot, resident):
         """Run the step on the first batches of a chunk.
@@ -191,12 +219,18 @@ class Program:
             batch = [jax.lax.dynamic_index_in_dim(b, index, keepdims=False) for b in buffers]
             if resident:
                 batch = [leaf.at[batch[0]].get(mode="clip") for leaf in resident]
+            if self.spread is not None:
+                batch = self.spread.constrain_rows(batch)
+                carried = self.spread.constrain(carried, self.carried)
             key = jnp.stack([control[0], control[1] + index])
             given = dict(zip(places, [*carried, *fixed], strict=True))
             values = [given[place] for place in sorted(places)]
             results = run(*values, key, *batch)
             logs, new = results[: len(self.log_specs)], results[len(self.log_specs) :]
-            return logs, [new[i] for i in self.carried]
+            carried = [new[i] for i in self.carried]
+            if self.spread is not None:
+                carried = self.spread.constrain(carried, self.carried)
+            return logs, carried
 
         if not self.fused:
             logs, carried = step(jnp.uint32(0), [*donated, *kept])

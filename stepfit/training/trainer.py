@@ -14,7 +14,7 @@ import jax
 
 from stepfit.callbacks import BackupAndRestore, Callback, CallbackList, History
 from stepfit.callbacks.optimizers import inner
-from stepfit.core import errors
+from stepfit.core import errors, placement
 from stepfit.training import arguments, default_steps
 from stepfit.training.compilation import Compilation
 from stepfit.training.data import make_source, split_validation, unpack_validation_data
@@ -75,6 +75,10 @@ class Trainer(Compilation):
         """Build and check everything that the first batch shows to be needed."""
         if self._runner(kind).knows(batch):
             return
+        with placement.within(self._distribution):
+            self._make_ready(kind, batch)
+
+    def _make_ready(self, kind, batch):
         step = getattr(type(self), f"{kind}_step")
         default = getattr(step, "_serves_both_styles", False)
         if default and kind != "predict" and not self._compiled:

@@ -169,9 +169,10 @@ def check_range(path, array, low, high, where):
     if smallest >= low and largest <= high:
         return
     found = smallest if smallest < low else largest
+    size = "num_tokens" if where.startswith("CategoryEncoding ") else "input_dim"
     raise errors.bad_value(
         path, f"integers in [{low}, {high}] for {where}", f"{found:g}",
-        "raise input_dim or check the vocabulary" if found > high else "indices start at 0",
+        f"raise {size} or check the vocabulary" if found > high else "indices start at 0",
     )  # fmt: skip
 
 

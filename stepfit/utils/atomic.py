@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import tempfile
 import time
 
@@ -35,6 +36,52 @@ def atomic_write(path, mode="wb", **open_arguments):
             os.remove(part)
         raise
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def atomic_folder(path):
+    """Give a new folder that takes the place of `path` once the block has ended without an error.
+
+    Two renames do it. Where the process is killed between them, the old folder is found under
+    another name by `left_by_exchange`.
+
+    Args:
+        path: the final path; what is there before is removed at the end.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    old = _aside(path)
+    if old.exists() and not path.exists():
+        os.rename(old, path)
+    part = tempfile.mkdtemp(_SUFFIX, f".{path.name}.", path.parent)
+    try:
+        yield part
+        for parent, _, files in os.walk(part, topdown=False):
+            for name in files:
+                sync_file(os.path.join(parent, name))
+            sync_folder(parent)
+        os.chmod(part, 0o777 & ~_umask())
+        shutil.rmtree(old, ignore_errors=True)
+        if path.exists():
+            os.rename(path, old)
+        os.rename(part, path)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        if old.exists() and not path.exists():
+            os.rename(old, path)
+        raise
+    sync_folder(path.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def left_by_exchange(path):
+    """Return where the folder `path` is: aside, if a process was killed while it replaced it."""
+    old = _aside(pathlib.Path(path))
+    return str(old) if not os.path.exists(path) and old.is_dir() else path
+
+
+def _aside(path):
+    return path.parent / f".{path.name}.old"
 
 
 def sync_file(path):

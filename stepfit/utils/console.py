@@ -3,6 +3,8 @@
 import logging
 import sys
 
+from stepfit.core import processes
+
 _state = {"interactive": True}
 _unfinished: list = []  # (stream, width) of a line that the next text takes the place of
 
@@ -31,9 +33,12 @@ def print_msg(message, line_break=True):
     """Write a message to standard output, or to the logger where that is switched on.
 
     Args:
-        message: text; characters that the output cannot encode are replaced.
+        message: text; characters that the output cannot encode are replaced. Of several processes
+            the first alone is heard.
         line_break: whether to end the line.
     """
+    if not processes.is_first():  # it would be said several times
+        return
     if not is_interactive_logging_enabled():
         text = str(message).strip("\r\n ")
         if text:

@@ -1,6 +1,7 @@
 """Packages that are needed for some features only."""
 
 import importlib
+import importlib.util
 
 from stepfit.core import errors
 
@@ -25,3 +26,8 @@ def load(module, where, extra):
         fix = f"run: pip install 'stepfit[{extra}]'"
         text = errors.message(where, f"the package {package!r}", "it not installed", fix)
         raise ImportError(text, name=package) from None
+
+
+def found(package):
+    """Say whether a package is installed, without importing it."""
+    return importlib.util.find_spec(package) is not None

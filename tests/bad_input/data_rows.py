@@ -72,8 +72,9 @@ ROWS = [
         ("x None", fit(None),
          "x: expected data, found None; pass an array, or a dict or list of arrays."),
         ("strings", fit(np.array([["a"] * 4] * 16)),
-         "x: expected an array of numbers, found strings (<U1); map the strings to integers "
-         "first."),
+         "x: expected an array of numbers, found strings (<U1); map them to integers "
+         "first, with a StringLookup or TextVectorization layer: layer(x) for arrays, "
+         "dataset.map(lambda x, y: (layer(x), y)) in a data pipeline."),
         ("objects", fit(np.full((16, 4), None)),
          "x: expected an array of numbers, found Python objects (dtype object); rows of "
          "different length need padding, None needs a number."),
@@ -88,8 +89,9 @@ ROWS = [
          "x: expected columns of numbers, found other types in the columns ['a']; encode them "
          "as numbers first."),
         ("y as strings", fit(y=np.array(["yes"] * 16)),
-         "y: expected an array of numbers, found strings (<U3); map the strings to integers "
-         "first."),
+         "y: expected an array of numbers, found strings (<U3); map them to integers "
+         "first, with a StringLookup or TextVectorization layer: layer(x) for arrays, "
+         "dataset.map(lambda x, y: (layer(x), y)) in a data pipeline."),
         ("no samples", fit(X[:0], Y[:0]),
          "x: expected at least one sample, found float32[0,4]."),
         ("an empty list", fit([]),

@@ -4,6 +4,8 @@ import types
 
 import numpy as np
 
+from stepfit.utils import weights_file
+
 
 class FakeOptimizer:
     def __init__(self, learning_rate=0.1):
@@ -28,6 +30,9 @@ class FakeModel:
 
     def set_weights(self, values):
         self._values = [np.array(v) for v in values]
+
+    def save_weights(self, path):
+        weights_file.save_weights(self, path)
 
     def fill(self, number):
         self._values = [np.full_like(v, number) for v in self._values]

@@ -178,16 +178,15 @@ BAD = [
     (lambda: stop([np.ones(3)]), TypeError,
      "EarlyStopping(monitor='val_loss'): expected a metric with one value, found float64[3]; "
      "monitor another one, or reduce it in the step."),
-    (lambda: ModelCheckpoint("m.keras"), ValueError,
-     "ModelCheckpoint: expected weights only (this version cannot save whole models yet), found "
-     "save_weights_only=False with filepath='m.keras'; pass save_weights_only=True and a filepath "
-     "that ends in '.npz'."),
+    (lambda: ModelCheckpoint("m.npz"), ValueError,
+     "ModelCheckpoint(filepath): expected a path that ends in '.keras', found 'm.npz'; rename it, "
+     "or pass save_weights_only=True."),
     (lambda: checkpoint("m.npz", save_best_only=True, save_freq=5), ValueError,
      "ModelCheckpoint(monitor='val_loss'): expected a metric of training, because save_freq=5 "
      "looks at batches, found one of validation; pass monitor='loss', or save_freq='epoch'."),
-    (lambda: ModelCheckpoint("m.weights.h5", save_weights_only=True), ValueError,
-     "ModelCheckpoint(filepath): expected a path that ends in '.npz', the one format of this "
-     "version, found 'm.weights.h5'; rename it, for example to 'weights.npz'."),
+    (lambda: ModelCheckpoint("m.keras", save_weights_only=True), ValueError,
+     "ModelCheckpoint(filepath): expected a path that ends in '.weights.h5', '.weights.json', "
+     "'.safetensors', '.npz', found 'm.keras'; rename it, for example to 'model.weights.h5'."),
     (lambda: ModelCheckpoint("m.npz", save_weights_only=True, save_freq=0), ValueError,
      "ModelCheckpoint(save_freq): expected 'epoch' or a positive number of batches, found 0."),
     (lambda: checkpoint("{los:.1f}.npz").path_for(0, None, {"loss": 0.5}), ValueError,

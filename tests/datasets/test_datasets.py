@@ -13,6 +13,7 @@ import pytest
 
 from stepfit.core import config
 from stepfit.datasets import (
+    boston_housing,
     california_housing,
     cifar10,
     cifar100,
@@ -209,6 +210,17 @@ def test_california_housing_is_that_of_keras(server, monkeypatch, version):
     same(ours, expected)
 
 
+def test_boston_housing_is_that_of_keras(server, monkeypatch):
+    import keras.src.datasets.boston_housing as theirs
+
+    content = npz(x=RNG.normal(size=(50, 13)), y=np.arange(50.0))
+    serve(server, monkeypatch, boston_housing, **{"boston_housing.npz": content})
+    ours = boston_housing.load_data(test_split=0.3, seed=5)
+    path = str(config.home() / "datasets" / "boston_housing.npz")
+    monkeypatch.setattr(theirs, "get_file", lambda *args, **kwargs: path)
+    same(ours, theirs.load_data(test_split=0.3, seed=5))
+
+
 def same(ours, theirs):
     for (x, y), (their_x, their_y) in zip(ours, theirs, strict=True):
         assert [list(a) for a in x] == [list(a) for a in their_x]
@@ -276,7 +288,7 @@ def test_hashes_and_places_are_those_of_keras():
 
     from keras.src import datasets as theirs
 
-    for module in (mnist, imdb, reuters, california_housing, cifar10, cifar100):
+    for module in (mnist, imdb, reuters, boston_housing, california_housing, cifar10, cifar100):
         source = inspect.getsource(getattr(theirs, module.__name__.split(".")[-1]))
         assert module._SHA256 in source
         for md5 in (getattr(module, "_INDEX_MD5", ""),):

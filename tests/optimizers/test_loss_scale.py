@@ -8,8 +8,7 @@ import pytest
 import stepfit
 from stepfit import optimizers
 from tests.expect import refused
-
-from . import rows
+from tests.parity import optimizers as rows
 
 BAD = {3, 4, 9}  # steps with a gradient that is not finite
 

@@ -9,8 +9,7 @@ import stepfit
 from stepfit import optimizers
 from stepfit.core import registry
 from stepfit.core.variable import Variable
-
-from . import rows
+from tests.parity import optimizers as rows
 
 STEPS = 7
 

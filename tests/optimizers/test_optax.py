@@ -8,8 +8,7 @@ import pytest
 
 from stepfit import optimizers
 from stepfit.core.variable import Variable
-
-from . import rows
+from tests.parity import optimizers as rows
 
 TRANSFORMATIONS = {
     "adam": lambda: optax.adam(0.1),

@@ -10,8 +10,7 @@ import pytest
 from stepfit import constraints, optimizers
 from stepfit.core.scope import Scope
 from stepfit.core.variable import Variable
-
-from . import rows
+from tests.parity import optimizers as rows
 
 STEPS = 3  # micro-batches per update
 

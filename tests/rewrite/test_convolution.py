@@ -64,10 +64,15 @@ CASES = {
     "3D": ((4, 3, 4), (2, 3, 2), 2, 2, {}),
     "3D strided": ((4, 5, 4), (3, 2, 3), 2, 2, {"strides": (2, 1, 2)}),
     "3D depthwise": ((4, 3, 3), (2, 2, 2), 2, 2, {"groups": 2}),
+    # Whose kernels' gradients are convolutions with kernels as large as the input, in float32.
+    "1D many channels": ((6,), (3,), 44, 45, {}),
+    "2D many channels": ((5, 4), (3, 3), 15, 16, {"padding": [(1, 0), (0, 1)]}),
 }
 COMBINATIONS = [
     *((name, "last", "float64") for name in CASES),
     *((name, "first", "float32") for name in list(CASES)[4:20:2]),
+    ("1D many channels", "last", "float32"),
+    ("2D many channels", "odd", "float32"),
     ("2D same", "odd", "float64"),
     ("2D transposed", "odd", "float32"),
     ("2D grouped", "odd", "float32"),

@@ -128,7 +128,7 @@ class ArraySource(DataSource):
     Attributes:
         data: the whole data in the form of a batch.
         nbytes: its size; infinite for sparse data, which must not become dense as a whole.
-        on_device: its arrays on the device, once the engine has put them there.
+        on_device: the distribution and its arrays there, once the engine has put them there.
     """
 
     description = "arrays"
@@ -160,6 +160,7 @@ class ArraySource(DataSource):
             self.nbytes = math.inf  # never as a whole on the device
         self.on_device: Any = None
         self._orders: dict[int, np.ndarray] = {}
+        self._specs: dict[int, Any] = {}  # by the number of rows
 
     def rows(self, epoch, step):
         """Return the rows of a batch: a slice, or an integer array where they are shuffled."""
@@ -206,8 +207,10 @@ class ArraySource(DataSource):
 
     def batch_specs(self, rows):
         """Return the form of a batch of so many rows, without its values."""
-        return jax.tree.map(lambda a: jax.ShapeDtypeStruct((rows, *a.shape[1:]), a.dtype),
-                            self.data)  # fmt: skip
+        if rows not in self._specs:
+            of = lambda a: jax.ShapeDtypeStruct((rows, *a.shape[1:]), a.dtype)
+            self._specs[rows] = jax.tree.map(of, self.data)
+        return self._specs[rows]
 
     def row_numbers(self, epoch, step, count):
         """Return the rows of `count` batches that lie together, shape (count, batch)."""
@@ -219,8 +222,20 @@ class ArraySource(DataSource):
         rows = self.order(number)[start:stop] if self.shuffle else np.arange(start, stop)
         return rows.reshape(count, -1)
 
-    def fill(self, epoch, step, count, buffers):
-        """Write `count` batches that lie together into buffers (capacity, batch, ...)."""
+    def fill(self, epoch, step, count, buffers, part=None):
+        """Write `count` batches that lie together into buffers (capacity, batch, ...).
+
+        Args:
+            epoch, step: the first one.
+            count: how many.
+            buffers: one for each array.
+            part: slice of the rows of each batch that is to be written; None: all.
+        """
+        if part is not None:
+            numbers = self.row_numbers(epoch, step, count)[:, part].reshape(-1)
+            for leaf, buffer in zip(jax.tree.leaves(self.data), buffers, strict=True):
+                buffer[:count] = leaf[numbers].reshape(count, *buffer.shape[1:])
+            return
         start = ((epoch * self.num_batches + step) % self.batches_per_pass) * self.batch_size
         rows = self.row_numbers(epoch, step, count).reshape(-1) if self.shuffle else None
         for leaf, buffer in zip(jax.tree.leaves(self.data), buffers, strict=True):

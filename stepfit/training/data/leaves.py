@@ -139,11 +139,18 @@ def _not_an_array(value, path):
     return errors.bad_type(path, "an array", errors.describe(value), fix)
 
 
+_ENCODE = (
+    "map them to integers first, with a StringLookup or TextVectorization layer: layer(x) for "
+    "arrays, dataset.map(lambda x, y: (layer(x), y)) in a data pipeline"
+)
+
+
 def _check_kind(array, path):
     dtype, expected = array.dtype, "an array of numbers"
-    if dtype.kind in "US":
-        fix = "map the strings to integers first"
-        raise errors.bad_type(path, expected, f"strings ({dtype})", fix)
+    if dtype.kind in "US" or (
+        dtype.kind == "O" and array.size and isinstance(array.flat[0], (str, bytes))
+    ):
+        raise errors.bad_type(path, expected, f"strings ({dtype})", _ENCODE)
     if dtype.kind == "O":
         fix = "rows of different length need padding, None needs a number"
         raise errors.bad_type(path, expected, "Python objects (dtype object)", fix)

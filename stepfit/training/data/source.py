@@ -1,6 +1,8 @@
 """From the arguments of `fit`, `evaluate` and `predict` to a `DataSource`."""
 
-from stepfit.core import errors, seeding
+import warnings
+
+from stepfit.core import config, errors, seeding
 from stepfit.training.data import checks
 from stepfit.training.data.arrays import ArraySource, looks_like_arrays
 from stepfit.training.data.base import DataSource
@@ -52,8 +54,26 @@ def make_source(
     """
     if isinstance(x, DataSource):
         return x
+    steps, limit = checks.steps(steps, steps_argument), config.max_steps_per_epoch()
+    options = {"batch_size": batch_size, "shuffle": shuffle, "class_weight": class_weight,
+               "seed": seed, "argument": argument, "steps_argument": steps_argument}  # fmt: skip
+    if limit is None or (steps is not None and steps <= limit):
+        return _make_source(x, y, sample_weight, steps=steps, **options)
+    with warnings.catch_warnings():  # of fewer batches than the limit, which nobody asked for
+        warnings.simplefilter("ignore", UserWarning)
+        source = _make_source(x, y, sample_weight, steps=limit, **options)
+    if source.num_batches is None or source.num_batches >= limit:
+        text = f"{steps_argument} is limited to {limit} by config.set_max_steps_per_epoch."
+        warnings.warn(text, UserWarning, stacklevel=4)
+    return source
+
+
+def _make_source(
+    x, y, sample_weight, *, batch_size, shuffle, steps, class_weight, seed, argument,
+    steps_argument,
+):  # fmt: skip
     names = argument_names(argument)
-    batch_size, steps = checks.batch_size(batch_size), checks.steps(steps, steps_argument)
+    batch_size = checks.batch_size(batch_size)
     shuffle, class_weight = checks.shuffle(shuffle), checks.class_weight(class_weight)
     if seed is None:
         seed = seeding.draw_seed() if shuffle else 0

@@ -34,7 +34,9 @@ ROWS = [
     (lambda: make({"a": X, "b": object()}), TypeError,
      f"x['b']: expected an array, found an object of type object; {ARRAY_FIX}"),
     (lambda: make(["a", "b"]), TypeError,
-     "x: expected an array of numbers, found strings (<U1); map the strings to integers first."),
+     "x: expected an array of numbers, found strings (<U1); map them to integers first, with a "
+     "StringLookup or TextVectorization layer: layer(x) for arrays, dataset.map(lambda x, y: "
+     "(layer(x), y)) in a data pipeline."),
     (lambda: make(np.array([None, 1])), TypeError,
      "x: expected an array of numbers, found Python objects (dtype object); rows of different "
      "length need padding, None needs a number."),

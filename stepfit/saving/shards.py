@@ -1,0 +1,117 @@
+"""Weights in several HDF5 files and a JSON map that says which group is in which file.
+
+The map also has the SHA-256 of each file, which Keras does not look at: files that were not written
+together are refused.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+
+from stepfit.core import errors
+from stepfit.saving import hdf5, json_config, sources, state
+from stepfit.saving.file_errors import shown, wrong
+from stepfit.saving.paths import inside
+from stepfit.utils.atomic import atomic_write
+
+MOST_FILES = 10_000
+
+
+def save(model, path, max_shard_size):
+    """Write a model's weights to files of at most so many GB beside the map at `path`."""
+    path = pathlib.Path(path)
+    if isinstance(max_shard_size, bool) or not max_shard_size > 0:
+        raise errors.bad_value(
+            "save_weights(max_shard_size)", "a positive number of GB", repr(max_shard_size)
+        )
+    base = path.name.removesuffix(".json").removesuffix(".weights")
+    shards = _split(state.collect(model), max_shard_size * 2**30)
+    where: dict[str, list] = {}
+    digests, total = {}, 0
+    with contextlib.ExitStack() as stack:
+        for i, groups in enumerate(shards):
+            name = f"{base}_{i:05}.weights.h5"
+            data = hdf5.write(groups)
+            digests[name] = hashlib.sha256(data).hexdigest()
+            stack.enter_context(atomic_write(path.with_name(name))).write(data)
+            for group, _, arrays in groups:
+                if arrays:
+                    where.setdefault(f"/{group}", []).append(name)
+                total += sum(a.nbytes for a in arrays.values())
+    names = {group: found[0] if len(found) == 1 else found for group, found in where.items()}
+    config = {"metadata": {"total_size": total, "sha256": digests}, "weight_map": names}
+    with atomic_write(path) as file:
+        file.write(json.dumps(config, indent=4).encode())
+
+
+def _split(groups, most):
+    """Return lists of groups; the arrays of a group may stand in several of them."""
+    shards: list[list] = [[]]
+    used = 0
+    for path, attributes, arrays in groups:
+        part: dict = {}
+        shards[-1].append((path, attributes, part))
+        for name, array in arrays.items():
+            if array.nbytes > most:
+                raise errors.bad_value(
+                    "save_weights(max_shard_size)", f"at least the {array.nbytes / 2**30:.3g} GB "
+                    f"of {path}/{name}", f"{most / 2**30:.3g}",
+                )  # fmt: skip
+            if used + array.nbytes > most:
+                part, used = {}, 0
+                shards.append([(path, attributes, part)])
+            part[name] = array
+            used += array.nbytes
+    return shards
+
+
+class ShardedSource:
+    """The arrays of all files of a map.
+
+    Args:
+        path: path of the map. place: its name, for messages.
+        stack: `contextlib.ExitStack` that closes the files.
+    """
+
+    def __init__(self, path, place, stack):
+        self.place = place
+        with sources.open_plain(path, place) as file:
+            config = json_config.parse_dict(file.read(json_config.MOST_BYTES + 1), place)
+        weight_map = config.get("weight_map")
+        if not isinstance(weight_map, dict):
+            raise wrong(place, "a 'weight_map'", "none")
+        metadata = config.get("metadata")
+        digests = metadata.get("sha256", {}) if isinstance(metadata, dict) else {}
+        self._sources: dict[str, sources.HDF5Source] = {}
+        self._files: dict[str, str] = {}
+        self.entries = {}
+        for group, names in weight_map.items():
+            for name in names if isinstance(names, list) else [names]:
+                source = self._open(path, name, digests, stack)
+                prefix = group.strip("/") + "/"
+                for key, entry in source.entries.items():
+                    if key.startswith(prefix):
+                        if self._files.setdefault(key, name) != name:
+                            raise wrong(f"{place}: {key!r}", "it in one file", "it in two")
+                        self.entries[key] = entry
+
+    def _open(self, path, name, digests, stack):
+        if not isinstance(name, str) or "/" in name or not name.endswith(".h5"):
+            raise wrong(f"{self.place}: weight_map", "names of .h5 files beside it", shown(name))
+        if name not in self._sources:
+            if len(self._sources) >= MOST_FILES:
+                raise wrong(self.place, f"at most {MOST_FILES} files", "more")
+            place = f"{self.place}: {name}"
+            file = inside(os.path.dirname(os.path.abspath(path)), name, self.place)
+            data = stack.enter_context(sources.mapped(file, place))
+            digest = digests.get(name) if isinstance(digests, dict) else None
+            if digest is not None and hashlib.sha256(data).hexdigest() != digest:
+                raise wrong(place, "the file that was written with the map", "another one")
+            self._sources[name] = sources.HDF5Source(data, place)
+        return self._sources[name]
+
+    def read(self, key):
+        """Return one array."""
+        return self._sources[self._files[key]].read(key)

@@ -1,0 +1,266 @@
+"""The state below a model, to a list of groups of arrays, and from a source back.
+
+Loading has two halves. First every array of the file is matched with a variable by path, and shapes
+and dtypes are compared; nothing is read. Then values are read, and only when all are there, they
+are assigned. An optimizer that has no state yet gets it in between, when the weights are known to
+fit: its state is as large as they are.
+"""
+
+import bisect
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+
+from stepfit.core import dtypes
+from stepfit.saving.file_errors import shown, wrong
+from stepfit.saving.report import LoadReport
+from stepfit.saving.state_tree import places
+
+
+def collect(root):
+    """Return ``[(path of a group, attributes, {name: array})]`` of everything below `root`."""
+    groups = []
+    for place in places(root):
+        if not hasattr(place.object, "save_own_variables"):
+            continue
+        store: dict[str, object] = {}
+        place.object.save_own_variables(store)
+        arrays = {str(k): np.asarray(_plain(v)) for k, v in store.items()}
+        for name, array in arrays.items():
+            if array.dtype.kind in "OUS":
+                raise wrong(
+                    f"save_own_variables of {place.name!r}: {name!r}", "numbers",
+                    f"dtype {array.dtype}", "write text in save_assets",
+                )  # fmt: skip
+        attributes = {"name": place.name} if place.name else {}
+        if arrays or attributes:
+            groups.append((_group(place.path), attributes, arrays))
+    return groups
+
+
+def _plain(value):
+    return value.numpy() if hasattr(value, "numpy") else value
+
+
+def _group(path):
+    return f"{path}/vars" if path else "vars"
+
+
+def load(root, source, skip_mismatch=False, skip=(), strict_optimizers=True, partial=False):
+    """Give the variables below `root` their values from a source.
+
+    Args:
+        root: a built model.
+        source: see `sources`.
+        skip_mismatch: whether objects whose arrays do not fit, or are missing, are left alone.
+        skip: objects that are left alone, whatever the file has.
+        partial: whether variables that the file has nothing for are left alone.
+        strict_optimizers: whether optimizer state that does not fit is an error, not a warning.
+
+    Returns:
+        `LoadReport`.
+
+    Raises:
+        FileError: something does not fit; nothing is changed then.
+    """
+    return _Loading(root, source, skip, strict_optimizers, partial).run(skip_mismatch)
+
+
+def load_optimizer(root, source):
+    """Give the optimizer of a model its state; the source has nothing else."""
+    loading = _Loading(root, source, (), strict_optimizers=True)
+    for place in loading.places:
+        if _is_optimizer(place.object):
+            loading._match_optimizer(place)
+    values = loading._read(loading.pairs)
+    for (variable, _), value in zip(loading.pairs, values, strict=True):
+        variable.assign(value)
+
+
+class _Loading:
+    def __init__(self, root, source, skip, strict_optimizers, partial=False):
+        self.partial = partial
+        self.root, self.source, self.strict_optimizers = root, source, strict_optimizers
+        self.report = LoadReport()
+        self.keys = sorted(source.entries)
+        self.used: set[str] = set()
+        self.pairs: list[tuple] = []  # (variable, key)
+        self.own: list[tuple] = []  # (object with a loader of its own, store)
+        skipped = {id(o) for o in skip}
+        found = [p for p in places(root) if hasattr(p.object, "load_own_variables")]
+        self.skipped = [p for p in found if id(p.object) in skipped]
+        self.places = [p for p in found if id(p.object) not in skipped]
+
+    def run(self, skip_mismatch):
+        for place in self.places:
+            if not _is_optimizer(place.object):
+                self._match(place)
+        for place in self.skipped:
+            self.used.update(self._under(place.path).values())
+        optimizers = [p for p in self.places if _is_optimizer(p.object)]
+        for place in optimizers:
+            self.used.update(self._under(place.path).values())
+        self.report.unexpected += [
+            k for k in self.keys if k not in self.used and not k.startswith("optimizer/")
+        ]
+        if not skip_mismatch:
+            self._check()
+        values = self._read(self.pairs)
+        weights, self.pairs = self.pairs, []
+        if weights or not self.keys:
+            for place in optimizers:
+                self._match_optimizer(place)
+        states = self._read(self.pairs)
+        for (variable, _), value in zip([*weights, *self.pairs], [*values, *states], strict=True):
+            variable.assign(value)
+        for obj, store in self.own:
+            obj.load_own_variables(store)
+        return self.report
+
+    def _under(self, path):
+        """Return ``{name: key}`` of the arrays of the group at a path."""
+        prefix = _group(path) + "/"
+        start = bisect.bisect_left(self.keys, prefix)
+        found = {}
+        for key in self.keys[start:]:
+            if not key.startswith(prefix):
+                break
+            found[key.removeprefix(prefix)] = key
+        return found
+
+    def _match(self, place):
+        obj, names = place.object, self._under(place.path)
+        self.used.update(names.values())
+        if not getattr(type(obj).load_own_variables, "by_number", False):
+            self.own.append((obj, _Store(self.source, names)))
+            return
+        variables = obj._saved_variables()
+        if not variables and not names:
+            return
+        pairs, before = [], len(self.report.mismatched) + len(self.report.missing)
+        for i, variable in enumerate(variables):
+            key = names.pop(str(i), None)
+            if key is None:
+                self.report.missing.append(variable.path)
+            elif self._fits(variable, key):
+                pairs.append((variable, key))
+        self.report.unexpected += names.values()
+        if len(self.report.mismatched) + len(self.report.missing) == before and not names:
+            self.pairs += pairs
+
+    def _fits(self, variable, key, alike=()):
+        entry = self.source.entries[key]
+        shape, dtype = tuple(entry.shape), entry.dtype
+        if shape != tuple(variable.shape):
+            found = (f"shape {tuple(variable.shape)}", f"shape {shape}")
+        elif dtype is None or not _alike(dtype, dtypes.jax_dtype(variable.dtype), alike):
+            found = (f"dtype {variable.dtype}", "text" if dtype is None else f"dtype {dtype.name}")
+        else:
+            if dtype.name != variable.dtype:
+                self.report.cast.append((variable.path, dtype.name, variable.dtype))
+            return True
+        self.report.mismatched.append((variable.path, *found))
+        return False
+
+    def _match_optimizer(self, place):
+        optimizer, names = place.object, self._under(place.path)
+        if not names:
+            return
+        if len(names) != len(optimizer._saved_variables()) and not optimizer.built:
+            if place.path == "optimizer":
+                optimizer.build(self.root.trainable_variables)
+        if not getattr(type(optimizer).load_own_variables, "by_number", False):
+            self.own.append((optimizer, _Store(self.source, names)))
+            return
+        variables = optimizer._saved_variables()
+        before = len(self.report.mismatched)
+        pairs = [
+            (v, names[str(i)]) for i, v in enumerate(variables)
+            if str(i) in names and self._fits(v, names[str(i)], ("int", "float"))
+        ]  # fmt: skip
+        if len(pairs) == len(names) == len(variables) and getattr(optimizer, "_accumulates", False):
+            self.own.append((optimizer, _Store(self.source, names)))
+            return
+        if len(pairs) == len(names) == len(variables):
+            self.pairs += pairs
+            return
+        details = self.report.mismatched[before:]
+        found = f"{details[0][0]} of {details[0][2]}" if details else f"{len(names)}"
+        error = wrong(
+            f"{self.source.place}: state of optimizer {place.name!r}",
+            f"{len(variables)} arrays that fit its variables", found,
+            "compile with the optimizer that was saved, or load with compile=False",
+        )  # fmt: skip
+        if self.strict_optimizers:
+            raise error
+        del self.report.mismatched[before:]
+        warnings.warn(f"{error} It was left as it is.", stacklevel=6)
+
+    def _check(self):
+        """Raise where something does not fit; the first finding is named, the others counted."""
+        r = self.report
+        place = self.source.place
+        fix = "build the model that was saved, or pass skip_mismatch=True to load what fits"
+        missing = [] if self.partial else r.missing
+        count = len(missing) + len(r.unexpected) + len(r.mismatched)
+        more = f" (and {count - 1} more that do not fit)" if count > 1 else ""
+        if r.mismatched:
+            path, expected, found = r.mismatched[0]
+            raise wrong(f"{place}: {path!r}", expected, found + more, fix)
+        if missing:
+            raise wrong(f"{place}: {missing[0]!r}", "an array for it", "none" + more, fix)
+        if r.unexpected:
+            expected = "only arrays that the model has variables for"
+            raise wrong(f"{place}: {shown(r.unexpected[0])}", expected, "this one" + more, fix)
+
+    def _read(self, pairs):
+        values = []
+        for variable, key in pairs:
+            value = self.source.read(key)
+            if tuple(value.shape) != tuple(variable.shape):
+                raise wrong(f"{self.source.place}: {key!r}", f"{variable.shape}", f"{value.shape}")
+            wanted = dtypes.jax_dtype(variable.dtype)
+            if value.dtype != wanted:
+                cast = value.astype(wanted)
+                # Placeholders of Keras's are whole numbers where stepfit's are floats.
+                if _kind(value.dtype) != "float" and not np.array_equal(cast, value):
+                    found = f"dtype {value.dtype} with values beyond that"
+                    raise wrong(f"{self.source.place}: {key!r}", f"dtype {wanted.name}", found)
+                value = cast
+            if _kind(value.dtype) == "float" and not np.all(np.isfinite(value)):
+                self.report.not_finite.append(variable.path)
+            self.report.loaded.append(variable.path)
+            values.append(value)
+        return values
+
+
+class _Store(Mapping):
+    """What `load_own_variables` of a user's class is given: arrays by name, read when asked for."""
+
+    def __init__(self, source, names):
+        self._source, self._names = source, names
+
+    def __getitem__(self, name):
+        return self._source.read(self._names[name])
+
+    def __iter__(self):
+        return iter(self._names)
+
+    def __len__(self):
+        return len(self._names)
+
+
+def _is_optimizer(obj):
+    return hasattr(obj, "apply_gradients")
+
+
+def _alike(found, wanted, also):
+    kinds = _kind(found), _kind(np.dtype(wanted))
+    return kinds[0] == kinds[1] or kinds == also
+
+
+def _kind(dtype):
+    if dtypes.is_float(dtype.name):
+        return "float"
+    return {"i": "int", "u": "int", "b": "bool", "c": "complex"}.get(dtype.kind, dtype.kind)

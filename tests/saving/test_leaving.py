@@ -1,0 +1,230 @@
+"""Configs as JSON, clones, exported programs, pure functions, and what `inspect` says."""
+
+import os
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+import stepfit as keras
+from stepfit import cli
+from stepfit.saving.file_errors import FileError
+from tests.expect import refused
+from tests.saving import hostile
+from tests.saving.models import KINDS, inputs_of, outputs_of
+
+SOME = ["functional", "subclassed"]
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {kind: KINDS[kind](keras) for kind in SOME}
+
+
+@pytest.mark.parametrize("kind", SOME)
+def test_clones_have_weights_of_their_own(kind, models):
+    model = models[kind]
+    clone = keras.models.clone_model(model)
+    assert [w.shape for w in clone.weights] == [w.shape for w in model.weights]
+    assert not {id(w) for w in clone.weights} & {id(w) for w in model.weights}
+    clone.set_weights(model.get_weights())
+    x = inputs_of(model)
+    for a, b in zip(outputs_of(model, x), outputs_of(clone, x), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_clones_by_functions():
+    x = keras.Input((3,))
+    inner = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, name="in")])
+    model = keras.Model(x, inner(keras.layers.Dense(2, name="out")(x)) * 2.0)
+    called = []
+
+    def frozen(layer):
+        copy = type(layer).from_config(layer.get_config())
+        copy.trainable = False
+        return copy
+
+    def call(layer, *args, **kwargs):
+        called.append(layer.name)
+        return layer(*args, **kwargs)
+
+    clone = keras.models.clone_model(
+        model, clone_function=frozen, call_function=call, recursive=True
+    )
+    assert not clone.trainable_weights and len(clone.weights) == 4
+    assert called == ["out", inner.name]
+    new = keras.Input((3,))
+    clone = keras.models.clone_model(model, input_tensors=[new])
+    assert clone.input is new or clone.inputs[0] is new
+    with pytest.raises(ValueError, match="expected 1 tensors, found 2"):
+        keras.models.clone_model(model, input_tensors=[new, keras.Input((3,))])
+
+
+def test_weights_of_a_described_model_cost_nothing_before_they_are_used():
+    text = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, name="d")]).to_json()
+    model = keras.models.model_from_json(text)
+    assert all(w.is_deferred for w in model.weights)
+    model(np.ones((1, 2)))
+    assert not any(w.is_deferred for w in model.weights)
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 2)), np.ones((4, 3)), verbose=0)
+
+
+@pytest.mark.parametrize("kind", SOME)
+def test_exported_programs_need_no_code_of_the_model(kind, models, tmp_path):
+    model, path = models[kind], str(tmp_path / "m.exported")
+    model.export(path, input_signature=[(None, 4)] if kind == "subclassed" else None)
+    x = inputs_of(model)
+    np.savez(tmp_path / "x.npz", **(x if isinstance(x, dict) else {"input_0": x}))
+    served = keras.saving.load_exported(path)
+    found = served(x)
+    found = [found[k] for k in sorted(found)] if isinstance(found, dict) else [found]
+    for a, b in zip(found, outputs_of(model, x), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    name = next(iter(x)) if isinstance(x, dict) else None
+    bigger = {k: np.repeat(v, 3, 0) for k, v in x.items()} if name else np.repeat(x, 3, 0)
+    assert jax.tree.leaves(served(bigger))[0].shape[0] == 6
+    with pytest.raises(ValueError, match=r"inputs\[0\]: expected shape \(None, 4\), found"):
+        served([np.ones((2, 5))] * len(served.inputs))
+
+
+def test_what_is_no_exported_program(tmp_path):
+    path = tmp_path / "m.keras"
+    hostile.model().save(path)
+    with pytest.raises(FileError):
+        keras.saving.load_exported(path)
+    with pytest.raises(ValueError, match=r"export\(format\): expected 'stablehlo'"):
+        hostile.model().export(path, format="onnx")
+
+
+def test_pure_functions(models):
+    model = models["functional"]
+    function, state = model.as_function()
+    x = inputs_of(model)
+    outputs, new = jax.jit(function)(state, x)
+    for a, b in zip([outputs["u"], outputs["v"]], outputs_of(model, x), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    assert new.keys() == state.keys()
+    grads = jax.grad(lambda s: function(s, x)[0]["u"].sum(), allow_int=True)(state)
+    assert any(float(np.abs(g).max()) > 0 for g in grads.values() if g.dtype == np.float32)
+    with pytest.raises(ValueError, match="state: expected the name of a variable"):
+        function({}, x)
+
+
+def test_inspect(tmp_path, capsys):
+    path = str(tmp_path / "m.keras")
+    with pytest.warns(UserWarning, match="A lambda is saved as bytecode"):
+        keras.Sequential(
+            [keras.Input((2,)), keras.layers.Lambda(lambda x: x * 2), keras.layers.Dense(1)]
+        ).save(path)
+    assert cli.main(["inspect", path]) == 0
+    text = capsys.readouterr().out
+    assert "Lambda 'lambda" in text and "layers/dense/vars/0  float32[2, 1]  8 bytes" in text
+    assert "warning: holds code (a lambda): refused but with safe_mode=False" in text
+    for ending in ("weights.h5", "weights.json", "safetensors", "npz"):
+        path = str(tmp_path / f"w.{ending}")
+        hostile.model().save_weights(path)
+        assert "arrays: 4, 52 bytes" in keras.saving.inspect(path)
+    (tmp_path / "x").write_bytes(b"xyz")
+    assert cli.main(["inspect", str(tmp_path / "x")]) == 1
+    assert capsys.readouterr().out.startswith("refused: inspect(")
+
+
+def test_lambdas_are_loaded_by_those_who_ask_for_it(tmp_path):
+    path = str(tmp_path / "m.keras")
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x * 3)])
+    with pytest.warns(UserWarning, match="bytecode"):
+        model.save(path)
+    refused(
+        lambda: keras.saving.load_model(path), ValueError,
+        f"load_model({path!r}): config.json: config['class_name']: expected no code, found "
+        "'__lambda__', a function's bytecode; write it as a function with a name, register it with "
+        "@keras.saving.register_keras_serializable() and save the model anew; or, if you trust "
+        "whoever wrote the file as you trust a program, pass safe_mode=False.",
+    )  # fmt: skip
+    loaded = keras.saving.load_model(path, safe_mode=False)
+    assert loaded(np.ones((1, 2))).tolist() == [[3.0, 3.0]]
+
+
+def test_what_no_file_can_hold(tmp_path):
+    class Odd(keras.layers.Layer):
+        def __init__(self, thing=None, **kwargs):
+            super().__init__(**kwargs)
+            self.thing = thing
+
+        def call(self, x):
+            return x
+
+    path = str(tmp_path / "m.keras")
+    refused(
+        lambda: keras.Sequential([keras.Input((2,)), Odd(object())]).save(path), ValueError,
+        f"save(filepath={path!r}): config['config']['layers'][1]['config']['thing']: expected "
+        "numbers, strings, lists and dicts, found an object of type object; return it as such from "
+        "get_config, and undo that in from_config.",
+    )  # fmt: skip
+    assert not os.path.exists(path)
+
+
+KILLED = """
+import sys, numpy as np, stepfit as keras
+path = sys.argv[1]
+model = keras.Sequential([keras.Input((50,)), keras.layers.Dense(400)])
+print("ready", flush=True)
+for i in range(10**9):
+    model.set_weights([np.full(w.shape, i, "float32") for w in model.weights])
+    model.save(path)
+    if i == 2:
+        print("saved", flush=True)
+"""
+
+
+def kill_while_saving(path, delay):
+    """Kill a process that saves again and again; the file has to be one of those it wrote."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert [child.stdout.readline().strip() for _ in range(2)] == ["ready", "saved"]
+        time.sleep(delay)
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+    values = np.unique(np.concatenate([
+        w.ravel() for w in keras.saving.load_model(path).get_weights()
+    ]))  # fmt: skip
+    assert len(values) == 1 and values[0] >= 2
+
+
+def test_a_kill_while_saving(tmp_path):
+    kill_while_saving(tmp_path / "m.keras", 0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(50))
+def test_many_kills_while_saving(number, tmp_path):
+    kill_while_saving(tmp_path / "m.keras", 0.011 * number)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_full_disk_while_saving(kind, tmp_path, monkeypatch):
+    path = tmp_path / ("m.keras" if kind == "file" else "model")
+    hostile.model().save(path, zipped=kind == "file")
+    kept = keras.saving.load_model(path).get_weights()
+    other = hostile.model()
+    real = os.fsync
+
+    def full(handle):
+        real(handle)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        other.save(path, zipped=kind == "file")
+    monkeypatch.undo()
+    for a, b in zip(keras.saving.load_model(path).get_weights(), kept, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert os.listdir(tmp_path) == [path.name]
