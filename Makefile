@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test faults fuzz bench scaling lint types test-all test-python clean
+.PHONY: demo test faults saving-faults saving-matrix hostile fuzz onnx bench scaling lint types test-all test-python clean
 
 $(VENV)/demo.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,15 @@ test: $(VENV)/test.stamp lint types  ## everything that CI checks
 
 faults: $(VENV)/test.stamp  ## kill, interrupt and damage trainings, dozens of times; prints a table
 	$(BIN)/python -m tests.faults.run $(ARGS)
+
+saving-faults: $(VENV)/test.stamp  ## kill -9 and a full disk, 50 times for each kind of file; prints a table
+	$(BIN)/python -m tests.saving.faults $(ARGS)
+
+saving-matrix: $(VENV)/test.stamp  ## files between stepfit and Keras, each way; prints a table
+	$(BIN)/python -m tests.saving.matrix $(ARGS)
+
+hostile: $(VENV)/test.stamp  ## bad files x entry points; prints a table
+	$(BIN)/python -m tests.saving.hostile_matrix
 
 fuzz: $(VENV)/test.stamp  ## load ten thousand mutated files of each kind; prints a table
 	$(BIN)/python -m tests.saving.fuzz $(ARGS)

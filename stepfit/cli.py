@@ -203,9 +203,12 @@ def _wait(started):
             if failed is not None:
                 deadline = time.monotonic() + _GRACE
         elif time.monotonic() > deadline:
+            deadline = float("inf")
             running = [i for i, process in enumerate(started) if process.poll() is None]
             print(f"stepfit launch: ending processes {running}: they did not end by themselves "
-                  f"within {_GRACE:.0f} s of the first", flush=True)  # fmt: skip
+                  f"within {_GRACE:.0f} s of process {failed[0]}: they hang or were stopped. Run "
+                  "the command again: with BackupAndRestore it goes on from the last backup.",
+                  flush=True)  # fmt: skip
             for number in running:
                 started[number].kill()
         time.sleep(0.05)

@@ -159,6 +159,11 @@ def test_importing_loads_nothing_heavy():
     assert not heavy & set(loaded)
 
 
+def test_names_that_are_loaded_late_are_listed():
+    for module in (stepfit, stepfit.utils, stepfit.wrappers):
+        assert set(module.__all__) <= set(dir(module))
+
+
 def test_every_public_name_is_there():
     code = "import stepfit; [getattr(stepfit, name) for name in stepfit.__all__]; print('fine')"
     assert run(code).strip() == "fine"

@@ -12,6 +12,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+from stepfit.core import absent
+
 
 class StepfitError(Exception):
     """Base of all errors that stepfit raises on its own account."""
@@ -51,6 +53,12 @@ class BackupError(StepfitError, OSError):
 
 class ExhaustedDataError(StepfitError, RuntimeError):
     """A source of batches ran out before the requested number of steps."""
+
+
+NOT_COMPILED = (  # a warning; what is in the way follows
+    "The config says nothing of how the model was compiled: after loading, call compile as here, "
+    "and then load_weights with the same file for the state of the optimizer."
+)
 
 
 def message(where, expected, found, fix=None):
@@ -129,6 +137,10 @@ def missing_name(module, names):
 
     def __getattr__(name):
         text = f"module {module!r} has no attribute {name!r}"
+        if name in absent.NAMES.get(module, ()):
+            raise StepfitAttributeError(
+                f"{text}, which Keras has; docs/differences.md says why, and what to use."
+            )
         near = None if name.startswith("_") else nearest(name, names)
         raise StepfitAttributeError(f"{text}; did you mean {near!r}?" if near else f"{text}.")
 

@@ -17,7 +17,8 @@ from stepfit.core import errors, jax_private
 _TIMEOUT = 3600.0  # seconds; a process that is lost is noticed earlier, by its heartbeat
 _KEPT = 64  # messages; nobody is so far behind
 _numbers = itertools.count()
-_STOP = "stepfit/stop"
+_stops = itertools.count(1)
+_stop = "stepfit/stop/0"  # another one after each stop: what was asked for then is past
 
 
 def is_first():
@@ -57,17 +58,38 @@ def agreed(value):
 
 def ask_to_stop(number):
     """Tell the first process of a signal."""
-    _client().key_value_set(_STOP, str(int(number)), allow_overwrite=True)
+    _client().key_value_set(_stop, str(int(number)), allow_overwrite=True)
 
 
 def asked_to_stop():
-    """Return the signal that another process told the first one of, or None; once."""
-    client = _client()
+    """Return the signal that another process told the first one of, or None."""
     try:
-        number = int(client.key_value_try_get(_STOP))
+        return int(_client().key_value_try_get(_stop))
     except jax.errors.JaxRuntimeError:  # there is none
         return None
-    client.key_value_delete(_STOP)
+
+
+def note_stop():
+    """Forget what asked for the stop that all have agreed on; all must call it."""
+    global _stop
+    _stop = f"stepfit/stop/{next(_stops)}"
+
+
+def last_stop(number):
+    """Return the signal that any process has got, or None; all wait here for one another.
+
+    Args:
+        number: the one that this process has got, or None.
+    """
+    if number is not None and not is_first():
+        ask_to_stop(number)
+    try:
+        _client().wait_at_barrier(f"stepfit/barrier/{next(_numbers)}", int(1000 * _TIMEOUT))
+    except jax.errors.JaxRuntimeError as e:
+        raise lost(e) from e
+    number = agreed(number or asked_to_stop() if is_first() else None)
+    if number is not None:
+        note_stop()
     return number
 
 

@@ -120,8 +120,7 @@ class Variable(Operators):
         self._index = 0
         if self.is_deferred:
             deferral.note(self)
-            self.sharding = None if distribution is None else distribution.sharding_of(self)
-        elif distribution is not None:
+        if distribution is not None:
             self.place(distribution.sharding_of(self))
         changes.note()
 
@@ -227,8 +226,7 @@ class Variable(Operators):
 
         For whoever distributes a model; `stepfit.distribution` says how users do.
         """
-        if placement.only_planned() or self.is_deferred:
-            self.sharding = None if placement.only_planned() else sharding
+        if placement.only_planned():
             return
         if self.is_deferred:
             self.sharding = sharding
@@ -264,7 +262,8 @@ class Variable(Operators):
             raise errors.bad_value(
                 f"Variable {self.path!r}", f"a value of shape {self.shape}", f"shape {value.shape}"
             )
-        if value.dtype != self.peek().dtype:  # their names take long to find
+        # Dtypes, for their names take long to find; that of a value to come, which stays so.
+        if value.dtype != self._cell.values[self._index].dtype:
             value = value.astype(self.dtype)
         if value.weak_type:  # else the compiled step would be traced anew
             value = jax.lax.convert_element_type(value, value.dtype)

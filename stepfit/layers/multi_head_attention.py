@@ -105,6 +105,15 @@ class _Heads(Layer):
     def _mask(self, query, value, query_mask, value_mask, key_mask, given, causal):
         """Join what all masks allow; None where every target may attend to every source."""
         lengths = query.shape[1], value.shape[1]
+        if given is not None and query.ndim == value.ndim == 3:
+            sizes = jnp.shape(given)[-2:]
+            wanted = lengths[-len(sizes) :]
+            if any(size not in (1, n) for size, n in zip(sizes, wanted, strict=True)):
+                raise errors.bad_value(
+                    f"{self._where()} attention_mask",
+                    f"shape (batch, targets, sources), which end in {lengths}",
+                    f"shape {jnp.shape(given)}",
+                )  # fmt: skip
         masks = [
             None if query_mask is None else jnp.asarray(query_mask).astype(bool)[..., None],
             *(None if m is None else jnp.asarray(m).astype(bool)[..., None, :]

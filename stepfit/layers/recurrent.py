@@ -24,6 +24,12 @@ class OwnCell(RNN):
         self.use_cudnn = use_cudnn
 
     def build(self, sequences_shape, initial_state_shape=None):
+        if len(sequences_shape) == 2:
+            raise errors.bad_value(
+                f"{self._where()} input", "3 axes (batch, steps, features)",
+                f"2 axes, shape {tuple(sequences_shape)}",
+                "for one number per step pass x[..., None]; an Embedding makes features of indices",
+            )  # fmt: skip
         super().build(sequences_shape, initial_state_shape)
         if len(sequences_shape) == 3:
             self.input_spec = InputSpec(ndim=3, axes={-1: sequences_shape[-1]})

@@ -27,6 +27,17 @@ def parse_thresholds(where, thresholds, default):
     return found
 
 
+def hint_one_hot(true_shape, pred_shape):
+    """Return the fix for labels given as integers, where each class is a yes or no of its own."""
+    labels = true_shape[:-1] if len(true_shape) == len(pred_shape) else true_shape
+    if labels != pred_shape[:-1] or true_shape[-1:] not in ((1,), labels[-1:]):
+        return None
+    return (
+        "for integer class labels make y one-hot, with keras.utils.to_categorical"
+        f"(y, {pred_shape[-1]}), and use categorical_crossentropy"
+    )
+
+
 def evenly_spaced(thresholds):
     """Say whether thresholds are at least three and divide [0, 1] evenly."""
     n = len(thresholds)
@@ -81,7 +92,8 @@ def count(
         ValueError: shapes that do not go together.
     """
     dtype = dtype or config.floatx()
-    y_true, y_pred = align(where, jnp.asarray(y_true, dtype), jnp.asarray(y_pred, dtype))
+    y_true, y_pred = jnp.asarray(y_true, dtype), jnp.asarray(y_pred, dtype)
+    y_true, y_pred = align(where, y_true, y_pred, hint_one_hot)
     if top_k is not None:
         y_pred = keep_top_k(y_pred, top_k)
     if class_id is not None:

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 
 from stepfit.core import config, errors
 from stepfit.losses.shapes import align, show, weights_like
+from stepfit.metrics.counts import hint_one_hot
 from stepfit.metrics.metric import Metric
 
 
@@ -51,6 +52,7 @@ class FBetaScore(Metric):
             raise errors.bad_value(
                 self._where, "y_true and y_pred of shape (batch, classes)",
                 f"y_true {show(y_true_shape)} and y_pred {show(y_pred_shape)}",
+                _fix(y_true_shape, y_pred_shape),
             )  # fmt: skip
         shape = () if self.average == "micro" else (y_pred_shape[-1],)
         self.true_positives = self.add_variable(shape, name="true_positives")
@@ -115,3 +117,9 @@ class F1Score(FBetaScore):
 
     def __init__(self, average=None, threshold=None, name="f1_score", dtype=None):
         super().__init__(average, 1.0, threshold, name, dtype)
+
+
+def _fix(true_shape, pred_shape):
+    if len(pred_shape) == 2:
+        return hint_one_hot(true_shape, pred_shape)
+    return "give both an axis for one class: x[:, None]" if len(pred_shape) == 1 else None

@@ -74,7 +74,8 @@ class IoU(Metric):
             sample_weight: None, or weights for the leading axes of the class numbers.
         """
         y_true = self._classes(y_true, self.sparse_y_true)
-        y_true, y_pred = align(self._where, y_true, self._classes(y_pred, self.sparse_y_pred))
+        found = self._classes(y_pred, self.sparse_y_pred)
+        y_true, y_pred = align(self._where, y_true, found, self._hint)
         last = self.num_classes - 1
         counted = (y_true >= 0) & (y_true <= last) & (y_pred >= 0) & (y_pred <= last)
         if self.ignore_class is not None:
@@ -83,6 +84,11 @@ class IoU(Metric):
         cells = (jnp.clip(y_true, 0, last).ravel(), jnp.clip(y_pred, 0, last).ravel())
         found = jnp.zeros(self.total_cm.shape, self.total_cm.dtype).at[cells].add(weights.ravel())
         self.total_cm.assign_add(found)
+
+    def _hint(self, true_shape, pred_shape):
+        if self.sparse_y_pred and len(pred_shape) == len(true_shape) + 1:
+            return "for predictions with an axis of classes pass sparse_y_pred=False"
+        return None
 
     def _classes(self, x, sparse):
         x = jnp.asarray(x)

@@ -97,6 +97,9 @@ class Metric(registry.Configurable, Tracked):
             The Variable (not trainable).
         """
         self._check_super_called("add_variable")
+        if isinstance(shape, str):
+            where = f"{type(self).__name__}.add_variable(shape)"
+            raise errors.bad_type(where, "a tuple of ints", repr(shape), f"pass name={shape!r}")
         if initializer is None:
             initializer = "zeros"
         with naming.name_scope(self.name.replace("/", ">")):

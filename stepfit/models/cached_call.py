@@ -9,8 +9,8 @@ Everything unusual is left to the call op by op: a layer, a function or an activ
 which may do more than compute; losses added in the call; a layer that looks at values (`Embedding`
 checks its indices); a mask given or carried by the input; a call inside another one, a scope, a
 tape or a JAX transformation; random numbers in a thread of a data loader, where each layer sees to
-it that no two threads draw the same. What fails to be traced runs op by op too, so errors are always its
-own.
+it that no two threads draw the same. What fails to be traced runs op by op too, so errors are
+always its own.
 """
 
 import functools

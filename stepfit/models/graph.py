@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stepfit.core import errors, masks, symbolic
+from stepfit.core import dtypes, errors, masks, symbolic
 from stepfit.core import scope as scopes
 from stepfit.core.variable import Variable
 from stepfit.layers.input_layer import InputLayer
@@ -133,9 +133,12 @@ class Graph:
             values = _leaves(inputs)
         if len(values) != len(tensors):
             names = [t.name for t in tensors]
+            fix = None
+            if isinstance(inputs, tuple) and len(inputs) in (2, 3) and len(tensors) == 1:
+                fix = "where these are inputs and targets, pass them one by one: x, y"
             raise errors.bad_value(
                 f"{self.where} inputs", f"{len(tensors)} arrays, for {names}",
-                f"{len(values)} ({errors.describe(inputs)})",
+                f"{len(values)} ({errors.describe(inputs)})", fix,
             )  # fmt: skip
         return values
 
@@ -170,7 +173,7 @@ class Graph:
                     f"{self.where} input {tensor.name!r}", f"dtype {tensor.dtype}", x.dtype.name,
                     f"take .real or the absolute values, or give the Input dtype={x.dtype.name!r}",
                 )  # fmt: skip
-            x = x.astype(tensor.dtype)
+            x = x.astype(dtypes.jax_dtype(tensor.dtype))
         if x is not given:
             scopes.note_same(given, x)
         if mask is not None:

@@ -63,7 +63,7 @@ class SafetensorsSource:
         fine = isinstance(value, dict) and set(value) == {"dtype", "shape", "data_offsets"}
         if not fine or not all(map(_is_sizes, (value["shape"], value["data_offsets"]))):
             raise wrong(where, "dtype, shape and data_offsets", "something else")
-        if value["dtype"] not in _DTYPES:
+        if not isinstance(value["dtype"], str) or value["dtype"] not in _DTYPES:
             raise wrong(where, f"a dtype of {', '.join(_DTYPES)}", shown(value["dtype"]))
         entry = Entry(tuple(value["shape"]), np.dtype(_DTYPES[value["dtype"]]))
         offsets = tuple(value["data_offsets"])

@@ -17,20 +17,21 @@ def build(config, place):
 
 def compile_model(model, config, place):
     """Compile a model by a file's config."""
-    with _as_file_errors(f"{place} compile_config"):
+    with _as_file_errors(f"{place} compile_config", " compile=False loads the model without it."):
         model.compile_from_config(config)
 
 
 @contextlib.contextmanager
-def _as_file_errors(place):
+def _as_file_errors(place, hint=""):
     try:
         yield
     except FileError:
         raise
     except errors.StepfitError as e:
-        raise FileError(f"{place}: {e}") from e
+        raise FileError(f"{place}: {e}{hint}") from e
     except RecursionError:
         raise wrong(place, "objects that hold each other less deeply", "endless depth") from None
     except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as e:
         found = f"{type(e).__name__}: {str(e)[:200]}".rstrip(".")
-        raise wrong(place, "what the classes that it names can take", found) from e
+        error = wrong(place, "what the classes that it names can take", found)
+        raise FileError(f"{error}{hint}") from e

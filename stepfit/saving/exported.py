@@ -40,10 +40,9 @@ class ExportedModel:
         inputs: list of `(shape, dtype)`, with None for sizes that may vary.
     """
 
-    def __init__(self, program, values, metadata):
+    def __init__(self, program, values, inputs, names):
         self._program, self._values = program, values
-        self.inputs = [(tuple(s), d) for s, d in metadata["inputs"]]
-        self._names = metadata["names"]
+        self.inputs, self._names = inputs, names
         self._call = jax.jit(lambda values, inputs: program.call(values, inputs))
 
     def __call__(self, inputs):
@@ -95,8 +94,7 @@ def load_exported(filepath):
     with open_plain(path, place) as stream, Archive(stream, place) as archive:
         text = archive.read(METADATA, json_config.MOST_BYTES)
         metadata = json_config.parse_dict(text, f"{place}: {METADATA}")
-        if set(metadata) < {"inputs", "names"}:
-            raise wrong(f"{place}: {METADATA}", "an exported model's", "another one")
+        inputs = _described(metadata, f"{place}: {METADATA}")
         source = arrays_files.SafetensorsSource(archive.read(WEIGHTS), f"{place}: {WEIGHTS}")
         data = archive.read(PROGRAM)
     try:
@@ -106,4 +104,31 @@ def load_exported(filepath):
     wanted = [str(i) for i in range(len(source.entries))]
     if set(wanted) != set(source.entries):
         raise wrong(f"{place}: {WEIGHTS}", "arrays called '0', '1', ...", "other names")
-    return ExportedModel(program, [source.read(i) for i in wanted], metadata)
+    stored = [source.entries[i] for i in wanted]
+    given = [(entry.shape, entry.dtype.name) for entry in stored] + inputs
+    taken = [(_sizes(a.shape), a.dtype.name) for a in program.in_avals]
+    if given != taken:
+        raise wrong(
+            f"{place}: {PROGRAM}", f"a program of {len(given)} arrays, as described beside it",
+            f"one of {len(taken)}" + (", of other shapes" if len(given) == len(taken) else ""),
+        )  # fmt: skip
+    return ExportedModel(program, [source.read(i) for i in wanted], inputs, metadata["names"])
+
+
+def _described(metadata, place):
+    """Return ``[(shape, dtype)]`` of the inputs; both lists of the metadata are checked."""
+    inputs, names = metadata.get("inputs"), metadata.get("names")
+    for found, what in ((inputs, "inputs"), (names, "names")):
+        if not isinstance(found, list):
+            raise wrong(f"{place}: {what!r}", "a list", errors.describe(found))
+    if len(inputs) != len(names) or not all(isinstance(n, str) for n in names):
+        raise wrong(f"{place}: 'names'", f"{len(inputs)} texts", f"{len(names)} names")
+    for part in inputs:
+        shape = part[0] if isinstance(part, list) and len(part) == 2 else None
+        if not isinstance(shape, list) or not all(d is None or type(d) is int for d in shape):
+            raise wrong(f"{place}: 'inputs'", "a shape and a dtype for each", "something else")
+    return [(tuple(shape), dtype) for shape, dtype in inputs]
+
+
+def _sizes(shape):
+    return tuple(d if isinstance(d, int) else None for d in shape)

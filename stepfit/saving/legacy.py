@@ -138,7 +138,7 @@ def weights(model, source, by_name=False):
             raise wrong(
                 f"{place}: layer {layer.name!r}", f"{len(variables)} arrays", f"{len(arrays)}"
             )
-        names.update((keys[id(v)], a) for v, a in zip(variables, arrays, strict=True))
+        names.update((k, a) for v, a in zip(variables, arrays, strict=True) for k in keys[id(v)])
     return sources.Renamed(source, names)
 
 
@@ -148,13 +148,13 @@ def _weights_of(layer):
 
 
 def _keys(model):
-    """Return ``{id(variable): key}`` of a model's weights."""
-    found: dict[int, str] = {}
+    """Return ``{id(variable): keys}`` of a model's weights; a wrapper's may have several."""
+    found: dict[int, list[str]] = {}
     for place in places(model):
         if hasattr(place.object, "_saved_variables"):
             group = f"{place.path}/vars" if place.path else "vars"
             for i, variable in enumerate(place.object._saved_variables()):
-                found.setdefault(id(variable), f"{group}/{i}")
+                found.setdefault(id(variable), []).append(f"{group}/{i}")
     return found
 
 

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import pathlib
+import warnings
 import zipfile
 from typing import Any
 
@@ -26,6 +27,7 @@ from stepfit.saving.paths import inside
 from stepfit.utils.atomic import atomic_folder, atomic_write, left_by_exchange
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_SCALED = "optimizer/inner_optimizer/"  # state that a `LossScaleOptimizer` has
 KERAS_VERSION = "3.15.1"  # whose files these are
 
 
@@ -106,7 +108,7 @@ def contents(model, where):
     """Return ``{name: bytes}`` of everything that is written for a model."""
     with serialization.sharing():
         config = serialization.serialize(model)
-    text = json_config.encode(config, where)
+    text = _encoded(config, where)
     now = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     metadata = {"keras_version": KERAS_VERSION, "date_saved": now, "backend": "jax",
                 "stepfit_version": stepfit.__version__}  # fmt: skip
@@ -115,6 +117,18 @@ def contents(model, where):
         METADATA: json.dumps(metadata).encode(), CONFIG: text.encode(), WEIGHTS: weights,
         **assets.collect(model),
     }  # fmt: skip
+
+
+def _encoded(config, where):
+    """Return a config as JSON; without what was compiled, with a warning, where only that fails."""
+    try:
+        return json_config.encode(config, where)
+    except errors.StepfitError as e:
+        if not config.pop("compile_config", None):
+            raise
+        text = json_config.encode(config, where)
+        warnings.warn(f"{errors.NOT_COMPILED} {e}", stacklevel=4)
+        return text
 
 
 def write_archive(file, members):
@@ -199,12 +213,14 @@ class ModelFiles:
     def load(self, compile):
         """Return the model."""
         config = self.config()
-        compile_config = config.pop("compile_config", None)
+        compile_config, source = config.pop("compile_config", None), self.weights()
         with deferral.deferring():
             model = build(config, f"{self.place}: {CONFIG}")
             if compile and compile_config:
                 compile_model(model, compile_config, f"{self.place}: {CONFIG}")
-            state.load(model, self.weights())
+                if any(key.startswith(_SCALED) for key in source.entries):
+                    model._scale_loss()  # as where it was saved, whatever the policy is here
+            state.load(model, source)
         assets.load(model, self.names(), self.read, self.place)
         return model
 

@@ -14,6 +14,7 @@ class LoadReport:
         mismatched: `(path, expected, found)` of arrays of another shape or kind of dtype.
         cast: `(path, dtype in the file, dtype of the variable)` where these differ.
         not_finite: paths of variables whose new values are NaN or infinite in places.
+        skipped: paths of variables that were left alone because they are not below the `prefix`.
     """
 
     loaded: list = dataclasses.field(default_factory=list)
@@ -22,6 +23,7 @@ class LoadReport:
     mismatched: list = dataclasses.field(default_factory=list)
     cast: list = dataclasses.field(default_factory=list)
     not_finite: list = dataclasses.field(default_factory=list)
+    skipped: list = dataclasses.field(default_factory=list)
 
     @property
     def complete(self):
@@ -30,7 +32,7 @@ class LoadReport:
 
     def __str__(self):
         counts = [f"{len(self.loaded)} variables loaded"]
-        for name in ("missing", "unexpected", "mismatched", "cast", "not_finite"):
+        for name in ("missing", "unexpected", "mismatched", "cast", "not_finite", "skipped"):
             found = getattr(self, name)
             if found:
                 first = found[0] if isinstance(found[0], str) else found[0][0]

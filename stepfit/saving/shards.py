@@ -4,11 +4,11 @@ The map also has the SHA-256 of each file, which Keras does not look at: files t
 together are refused.
 """
 
-import contextlib
 import hashlib
 import json
 import os
 import pathlib
+import re
 
 from stepfit.core import errors
 from stepfit.saving import hdf5, json_config, sources, state
@@ -29,21 +29,44 @@ def save(model, path, max_shard_size):
     base = path.name.removesuffix(".json").removesuffix(".weights")
     shards = _split(state.collect(model), max_shard_size * 2**30)
     where: dict[str, list] = {}
-    digests, total = {}, 0
-    with contextlib.ExitStack() as stack:
+    digests, total, old = {}, 0, _named_by(path, base)
+    try:
         for i, groups in enumerate(shards):
-            name = f"{base}_{i:05}.weights.h5"
             data = hdf5.write(groups)
-            digests[name] = hashlib.sha256(data).hexdigest()
-            stack.enter_context(atomic_write(path.with_name(name))).write(data)
+            digest = hashlib.sha256(data).hexdigest()
+            name = f"{base}_{i:05}.weights.h5"
+            if path.with_name(name).exists():  # it is the older map's, until there is a new one
+                name = f"{base}_{i:05}_{digest[:16]}.weights.h5"
+            digests[name] = digest
+            with atomic_write(path.with_name(name)) as file:
+                file.write(data)
             for group, _, arrays in groups:
                 if arrays:
                     where.setdefault(f"/{group}", []).append(name)
                 total += sum(a.nbytes for a in arrays.values())
-    names = {group: found[0] if len(found) == 1 else found for group, found in where.items()}
-    config = {"metadata": {"total_size": total, "sha256": digests}, "weight_map": names}
-    with atomic_write(path) as file:
-        file.write(json.dumps(config, indent=4).encode())
+        names = {group: found[0] if len(found) == 1 else found for group, found in where.items()}
+        config = {"metadata": {"total_size": total, "sha256": digests}, "weight_map": names}
+        with atomic_write(path) as file:
+            file.write(json.dumps(config, indent=4).encode())
+    except BaseException:
+        _remove(path, set(digests) - old)
+        raise
+    _remove(path, old - set(digests))
+
+
+def _named_by(path, base):
+    """Return the names of the files that belong to a map of stepfit's that is there."""
+    try:
+        found = json.loads(path.read_bytes())["metadata"]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return set()
+    own = re.compile(re.escape(base) + r"_\d{5}(_[0-9a-f]{16})?\.weights\.h5")
+    return {name for name in found if own.fullmatch(name)}
+
+
+def _remove(path, names):
+    for name in names:
+        path.with_name(name).unlink(missing_ok=True)
 
 
 def _split(groups, most):

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from stepfit.core import dtypes
+from stepfit.saving.chosen import Chosen, below
 from stepfit.saving.file_errors import shown, wrong
 from stepfit.saving.report import LoadReport
 from stepfit.saving.state_tree import places
@@ -47,7 +48,9 @@ def _group(path):
     return f"{path}/vars" if path else "vars"
 
 
-def load(root, source, skip_mismatch=False, skip=(), strict_optimizers=True, partial=False):
+def load(
+    root, source, skip_mismatch=False, skip=(), strict_optimizers=True, partial=False, prefix=None
+):
     """Give the variables below `root` their values from a source.
 
     Args:
@@ -57,6 +60,7 @@ def load(root, source, skip_mismatch=False, skip=(), strict_optimizers=True, par
         skip: objects that are left alone, whatever the file has.
         partial: whether variables that the file has nothing for are left alone.
         strict_optimizers: whether optimizer state that does not fit is an error, not a warning.
+        prefix: only variables below such a path get values, and no optimizer.
 
     Returns:
         `LoadReport`.
@@ -64,7 +68,10 @@ def load(root, source, skip_mismatch=False, skip=(), strict_optimizers=True, par
     Raises:
         FileError: something does not fit; nothing is changed then.
     """
-    return _Loading(root, source, skip, strict_optimizers, partial).run(skip_mismatch)
+    loading = _Loading(root, source, skip, strict_optimizers, partial)
+    if prefix is not None:
+        loading.only(prefix)
+    return loading.run(skip_mismatch)
 
 
 def load_optimizer(root, source):
@@ -91,6 +98,22 @@ class _Loading:
         found = [p for p in places(root) if hasattr(p.object, "load_own_variables")]
         self.skipped = [p for p in found if id(p.object) in skipped]
         self.places = [p for p in found if id(p.object) not in skipped]
+        self.chosen: Chosen | None = None  # None: everything
+
+    def only(self, prefix):
+        """Leave everything alone that is not below a path."""
+        paths = [below(self.root, v.path) for v in self.root.weights]
+        self.chosen = chosen = Chosen(prefix, paths, "load_weights(prefix)")
+        left = [
+            p for p in self.places if _is_optimizer(p.object) or not self._takes(p.object, chosen)
+        ]
+        self.places = [p for p in self.places if p not in left]
+        self.skipped += left
+
+    def _takes(self, obj, chosen):
+        variables = obj._saved_variables() if hasattr(obj, "_saved_variables") else ()
+        paths = [v.path for v in variables] or [getattr(obj, "path", None) or ""]
+        return any(below(self.root, path) in chosen for path in paths)
 
     def run(self, skip_mismatch):
         for place in self.places:
@@ -102,8 +125,9 @@ class _Loading:
         for place in optimizers:
             self.used.update(self._under(place.path).values())
         self.report.unexpected += [
-            k for k in self.keys if k not in self.used and not k.startswith("optimizer/")
-        ]
+            k for k in self.keys
+            if self.chosen is None and k not in self.used and not k.startswith("optimizer/")
+        ]  # fmt: skip
         if not skip_mismatch:
             self._check()
         values = self._read(self.pairs)
@@ -116,6 +140,9 @@ class _Loading:
             variable.assign(value)
         for obj, store in self.own:
             obj.load_own_variables(store)
+        if self.chosen is not None:
+            paths = [v.path for v in self.root.weights]
+            self.report.skipped = [p for p in paths if below(self.root, p) not in self.chosen]
         return self.report
 
     def _under(self, path):
@@ -141,6 +168,8 @@ class _Loading:
         pairs, before = [], len(self.report.mismatched) + len(self.report.missing)
         for i, variable in enumerate(variables):
             key = names.pop(str(i), None)
+            if self.chosen is not None and below(self.root, variable.path) not in self.chosen:
+                continue
             if key is None:
                 self.report.missing.append(variable.path)
             elif self._fits(variable, key):

@@ -71,8 +71,10 @@ def load_weights(model, filepath, skip_mismatch=False, objects_to_skip=None, **k
             or weights of Keras 2 (".h5").
         skip_mismatch: whether layers whose arrays do not fit, or are missing, are left alone.
         objects_to_skip: list of layers that are left alone.
-        by_name: for files of Keras 2, whether layers are found by their names, and others left
-            alone.
+        by_name: whether layers are found by their names, wherever they stand, and others left
+            alone (in files of Keras 2, and HDF5 and `.keras` files of Keras 3).
+        prefix: text, or a list of them: only variables below such a path ("encoder",
+            "encoder/dense/kernel") are loaded, and what the file has besides is not looked at.
 
     Returns:
         `LoadReport`: what was loaded, and what was not.
@@ -80,8 +82,8 @@ def load_weights(model, filepath, skip_mismatch=False, objects_to_skip=None, **k
     Raises:
         ValueError: the file is damaged or does not fit; nothing is changed then.
     """
-    by_name = kwargs.pop("by_name", False)
-    known = ("filepath", "skip_mismatch", "objects_to_skip", "by_name")
+    by_name, prefix = kwargs.pop("by_name", False), kwargs.pop("prefix", None)
+    known = ("filepath", "skip_mismatch", "objects_to_skip", "by_name", "prefix")
     for name in kwargs:
         raise errors.unknown_argument("load_weights(...)", name, known)
     path = os.fspath(filepath)
@@ -95,7 +97,7 @@ def load_weights(model, filepath, skip_mismatch=False, objects_to_skip=None, **k
         source = open_source(model, path, place, stack, by_name)
         report = state.load(
             model, source, skip_mismatch, objects_to_skip or (), strict_optimizers=False,
-            partial=by_name,
+            partial=by_name, prefix=prefix,
         )  # fmt: skip
     return report
 
@@ -103,7 +105,8 @@ def load_weights(model, filepath, skip_mismatch=False, objects_to_skip=None, **k
 def open_source(model, path, place, stack, by_name=False):
     """Return the source of values that a path leads to; `stack` closes it."""
     if os.path.isdir(path) or path.endswith(".keras"):
-        return stack.enter_context(model_file.opened(path, place)).weights()
+        source = stack.enter_context(model_file.opened(path, place)).weights()
+        return _of_names(model, source) if by_name else source
     if path.endswith(".json"):
         return shards.ShardedSource(path, place, stack)
     if path.endswith(".npz"):
@@ -118,8 +121,43 @@ def open_source(model, path, place, stack, by_name=False):
         source = sources.HDF5Source(data, place)
         if legacy.is_legacy(source.file):
             return legacy.weights(model, source, by_name)
-        return source
+        return _of_names(model, source) if by_name else source
     raise wrong(place, f"a path that ends in {', '.join(ENDINGS)} or .keras", "another ending")
+
+
+def _of_names(model, source):
+    """Return a source that has the arrays of layers of the same names, and of no others."""
+    named: dict[str, str] = {}  # from the name's path to the group
+    for key in source.file.groups:
+        if key.endswith("/vars"):
+            named.setdefault(_names(key.removesuffix("/vars"), source.file), key)
+    found = {}
+    own = {p.path: p.name for p in places(model)}
+    for place in places(model):
+        group = named.get(_named(place.path, own)) if place.path else None
+        for key in source.entries if group else ():
+            if key.startswith(f"{group}/"):
+                found[f"{place.path}/vars/{key.removeprefix(f'{group}/')}"] = key
+    return sources.Renamed(source, found)
+
+
+def _names(path, file):
+    """Return a path made of the names that a file has for the objects on the way."""
+    own = {}
+    for start in _starts(path):
+        group = f"{start}/vars"
+        name = file.attributes(group).get("name") if group in file.groups else ""
+        own[start] = name if isinstance(name, str) else ""
+    return _named(path, own)
+
+
+def _named(path, own):
+    return "\0".join(own[start] for start in _starts(path) if own.get(start))
+
+
+def _starts(path):
+    parts = path.split("/")
+    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 def _variables(model):

@@ -1,5 +1,6 @@
 """Compilation: what a model is trained with - optimizer, losses, metrics - and their state."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -174,7 +175,11 @@ class Compilation(StateTree):
         self._changed()
 
     def get_compile_config(self) -> dict[str, Any]:
-        """Return what `compile` was given as plain data; for a model not compiled an empty dict."""
+        """Return what `compile` was given as plain data; for a model not compiled an empty dict.
+
+        Where a part of it has no config, that is a warning, and the dict is empty: a trained model
+        is not lost for that.
+        """
         if not self._compiled:
             return {}
         given, scaled = self._compile_arguments, optimizers_module.LossScaleOptimizer
@@ -184,7 +189,11 @@ class Compilation(StateTree):
         config = {key: given[key] for key in _IN_CONFIGS}
         if config["steps_per_execution"] == "auto":  # Keras's files know numbers only
             config["steps_per_execution"] = 1
-        return registry.serialize({"optimizer": optimizer, **config})
+        try:
+            return registry.serialize({"optimizer": optimizer, **config})
+        except errors.StepfitError as e:  # such as an optax transformation, made of functions
+            warnings.warn(f"{errors.NOT_COMPILED} {e}", stacklevel=2)
+            return {}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as `get_compile_config` says.
@@ -226,6 +235,11 @@ class Compilation(StateTree):
     def loss(self):
         """What `compile` was given as loss."""
         return None if self._compiled_loss is None else self._compiled_loss.given
+
+    def _scale_loss(self):
+        """Put a `LossScaleOptimizer` around the optimizer, as `compile` does for float16."""
+        if not hasattr(self.optimizer, "inner_optimizer"):
+            self._optimizer = _scaled(self.optimizer)
 
     def _require_optimizer(self):
         if self.optimizer is None:

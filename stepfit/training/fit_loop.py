@@ -1,5 +1,8 @@
 """The epochs of one `fit`: training, validation, hooks, from wherever a backup left off."""
 
+import functools
+import warnings
+
 from stepfit.callbacks.optimizers import inner
 from stepfit.core import processes
 from stepfit.training.autopsy.guard import Guard
@@ -30,9 +33,14 @@ class FitLoop:
         """Run them all."""
         model, hooks = self._model, self._hooks
         counts = _update_counts(model)
+        if processes.several() and processes.is_first() and not self._together():
+            _warn_of_copies()
         try:
             with self._guard, self._interrupts.saving(self._interrupted):
                 logs = self._run()
+                if self._together():  # a signal after the last step, to whichever of them
+                    received = processes.last_stop(self._interrupts.received)
+                    self._interrupts.receive(received)
                 self._interrupts.check()
             for optimizer, count in _update_counts(model).items():
                 if count != counts.get(optimizer, 0):
@@ -93,6 +101,16 @@ class FitLoop:
 
     def _warm_up(self):
         self._model._runner("test").warm_up(self._validation)
+
+
+@functools.cache
+def _warn_of_copies():
+    warnings.warn(
+        "fit: expected a distribution, as there are several processes, found none that spans them: "
+        "each process trains a model of its own. Pass "
+        "compile(distribution=keras.distribution.DataParallel()), or call set_distribution.",
+        UserWarning, stacklevel=2,
+    )  # fmt: skip
 
 
 def _update_counts(model):

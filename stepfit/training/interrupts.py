@@ -77,8 +77,12 @@ class SafeInterrupts:
         return self._received if _in_main_thread() else None
 
     def receive(self, number):
-        """Have `check` end the block as if a signal had come: another process was told of it."""
-        SafeInterrupts._received = number
+        """Have `check` end the block as if a signal had come, if number is not None.
+
+        With several processes, another one may have got it.
+        """
+        if number is not None:
+            SafeInterrupts._received = number
 
     @property
     def waiting(self):

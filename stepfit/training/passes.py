@@ -97,6 +97,7 @@ class Pass:
                 plan = self._agree(step, looking)
                 step, looking = plan.look[0], hooks.by_numbers(plan.look[1])
                 if plan.stop is not None:
+                    processes.note_stop()
                     self._settle_all(under_way)
                     self._interrupts.receive(plan.stop)
                     self._interrupts.check()
@@ -133,6 +134,9 @@ class Pass:
                 self._most = runner.most_steps(chunk.program)
         if together and at_end:  # are the others at the end, too?
             processes.Plan(done=-self._next - 1).agree(self._where())
+            if runner.kind != "train":  # `fit` goes on, and asks at its end
+                received = processes.last_stop(self._interrupts.received)
+                self._interrupts.receive(received)  # for the end of the block
         if self._more:
             feed.ahead()
         self._settle_all(under_way)

@@ -152,7 +152,7 @@ def _size(number):
 def begin():
     """From now on, put nothing on several devices: what is made is only looked at."""
     placement.plan_only()
-    _kept.enter_context(deferral.deferring())
+    _kept.enter_context(deferral.deferring(finish=False))
 
 
 def stop_at_fit(default):

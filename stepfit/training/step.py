@@ -205,6 +205,7 @@ class Step:
         for key, value in list(flat.items()):
             value = _as_scalar(value)
             if value is None:
+                self._check_metric_result(key, flat[key])
                 raise errors.bad_value(
                     f"{self.name} logs[{key!r}]", "a scalar", errors.describe(flat[key]),
                     "reduce it, with jnp.mean for example",
@@ -213,6 +214,16 @@ class Step:
             if flat[key] is None:
                 del flat[key]
         return flat
+
+    def _check_metric_result(self, key, value):
+        for metric in self.model.metrics:
+            if metric.name == key and np.ndim(metric.result()):
+                fix = "have result() return one number, or a dict of them"
+                if hasattr(metric, "average"):
+                    fix = 'pass average="macro", "micro" or "weighted"'
+                raise errors.bad_value(
+                    f"metric {key!r}", "one number as its result", errors.describe(value), fix
+                )
 
     def _through_tracker(self, s, given, key, value):
         """Average a raw log with the tracker of its name, where the step left that alone."""

@@ -120,3 +120,7 @@ else:  # to a type checker, every name would be there
         value = getattr(importlib.import_module(f"stepfit.{_ELSEWHERE[name]}"), name)
         globals()[name] = value
         return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -20,3 +20,7 @@ else:  # their base classes are scikit-learn's, so it is loaded when they are fi
             return _missing(name)
         optional.load("sklearn", f"wrappers.{name}", "sklearn")
         return getattr(importlib.import_module("stepfit.wrappers.estimators"), name)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

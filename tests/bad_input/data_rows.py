@@ -74,7 +74,8 @@ ROWS = [
         ("strings", fit(np.array([["a"] * 4] * 16)),
          "x: expected an array of numbers, found strings (<U1); map them to integers "
          "first, with a StringLookup or TextVectorization layer: layer(x) for arrays, "
-         "dataset.map(lambda x, y: (layer(x), y)) in a data pipeline."),
+         "dataset.map(lambda x, y: (layer(x), y)) in a data pipeline; a model that has such a "
+         "layer takes strings in a call, model(x)."),
         ("objects", fit(np.full((16, 4), None)),
          "x: expected an array of numbers, found Python objects (dtype object); rows of "
          "different length need padding, None needs a number."),
@@ -91,7 +92,8 @@ ROWS = [
         ("y as strings", fit(y=np.array(["yes"] * 16)),
          "y: expected an array of numbers, found strings (<U3); map them to integers "
          "first, with a StringLookup or TextVectorization layer: layer(x) for arrays, "
-         "dataset.map(lambda x, y: (layer(x), y)) in a data pipeline."),
+         "dataset.map(lambda x, y: (layer(x), y)) in a data pipeline; a model that has such a "
+         "layer takes strings in a call, model(x)."),
         ("no samples", fit(X[:0], Y[:0]),
          "x: expected at least one sample, found float32[0,4]."),
         ("an empty list", fit([]),

@@ -139,6 +139,34 @@ def steps():
     return found
 
 
+def options():
+    """How far from one device: weights of samples and classes, accumulation, EMA, odd batches."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(37, 8)).astype("float32"), rng.integers(0, 3, 37)
+    weights = rng.random(37).astype("float32")
+
+    def run(parallel):
+        keras.utils.set_random_seed(3)
+        layers = [  # with tanh: before a normalization, Adam would blow up a bias's rounding errors
+            keras.Input((8,)), keras.layers.Dense(16, "tanh"), keras.layers.BatchNormalization(),
+            keras.layers.Dropout(0.3), keras.layers.Dense(3, "softmax"),
+        ]  # fmt: skip
+        model = keras.Sequential(layers)
+        optimizer = keras.optimizers.Adam(0.01, use_ema=True, gradient_accumulation_steps=2)
+        loss = "sparse_categorical_crossentropy"
+        model.compile(optimizer, loss, weighted_metrics=["accuracy"], distribution=parallel)
+        first = model.fit(x, y, sample_weight=weights, batch_size=8, epochs=2, verbose=0,
+                          validation_data=(x[:13], y[:13], weights[:13]))  # fmt: skip
+        best = keras.callbacks.EarlyStopping(patience=0, restore_best_weights=True)
+        second = model.fit(x, y, class_weight={0: 1.0, 1: 5.0, 2: 0.5}, batch_size=8, epochs=2,
+                           verbose=0, validation_split=0.3, callbacks=[best])  # fmt: skip
+        curves = [*first.history.values(), *second.history.values()]
+        return [*map(np.array, curves), *model.get_weights(), model.predict(x, verbose=0)]
+
+    alone, many = run(None), run(SHARDED(least=8))
+    return max(float(np.abs(a - b).max()) for a, b in zip(alone, many, strict=True))
+
+
 def autopsy():
     """A loss that is not finite is found, and traced back, with weights in parts."""
     model, (x, y) = _mlp(SHARDED(least=64))

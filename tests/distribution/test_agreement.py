@@ -6,7 +6,9 @@ import json
 import jax
 import pytest
 
+import stepfit as keras
 from stepfit.core import errors, jax_private, processes
+from stepfit.training import fit_loop
 
 
 class Service:
@@ -23,6 +25,9 @@ class Service:
     def key_value_set(self, key, value, allow_overwrite=False):
         self.kept[key] = value
 
+    def wait_at_barrier(self, name, milliseconds):
+        self.barriers = [*getattr(self, "barriers", []), name]
+
     def key_value_delete(self, key):
         del self.kept[key]
 
@@ -38,6 +43,8 @@ def service(monkeypatch):
         found = Service(answers)
         monkeypatch.setattr(jax_private, "coordination", lambda: (found, number, 2))
         monkeypatch.setattr(processes, "_numbers", itertools.count())
+        monkeypatch.setattr(processes, "_stops", itertools.count(1))
+        monkeypatch.setattr(processes, "_stop", "stepfit/stop/0")
         monkeypatch.setattr(jax, "process_index", lambda: number)
         monkeypatch.setattr(jax, "process_count", lambda: 2)
         return found
@@ -102,9 +109,38 @@ def test_a_lost_process_is_reported(service):
     assert not processes.is_loss(ValueError("gloo"))
 
 
-def test_a_signal_reaches_the_first_once(service):
-    shared = service(0)
+def test_a_signal_reaches_the_first_and_is_forgotten_after_the_stop(service):
+    service(0)
     assert processes.asked_to_stop() is None
     processes.ask_to_stop(15)
-    assert processes.asked_to_stop() == 15 and processes.asked_to_stop() is None
-    assert not shared.kept
+    assert processes.asked_to_stop() == 15
+    processes.note_stop()
+    assert processes.asked_to_stop() is None
+
+
+@pytest.mark.parametrize("own, of_another, found", [(None, None, None), (2, 15, 2), (None, 15, 15)])
+def test_a_signal_after_the_last_step_is_that_of_any_process(service, own, of_another, found):
+    first = service(0)
+    if of_another is not None:
+        processes.ask_to_stop(of_another)
+    assert processes.last_stop(own) == found
+    assert first.barriers == ["stepfit/barrier/0"]
+    assert processes.asked_to_stop() is None
+    second = service(1, found)
+    assert processes.last_stop(own) == found
+    assert second.kept == ({} if own is None else {"stepfit/stop/0": str(own)})
+
+
+def test_processes_without_a_distribution_are_warned_of_once(service, monkeypatch):
+    service(0)
+    fit_loop._warn_of_copies.cache_clear()
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning) as caught:
+        model.fit([[1.0, 2.0]], [[1.0]], verbose=0)
+        model.fit([[1.0, 2.0]], [[1.0]], verbose=0)
+    assert [str(w.message) for w in caught] == [
+        "fit: expected a distribution, as there are several processes, found none that spans them: "
+        "each process trains a model of its own. Pass "
+        "compile(distribution=keras.distribution.DataParallel()), or call set_distribution."
+    ]

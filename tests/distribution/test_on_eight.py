@@ -47,7 +47,7 @@ def more():
 
 @pytest.fixture(scope="module")
 def slow():
-    return on_eight("more", "steps", "autopsy", "guide")
+    return on_eight("more", "steps", "options", "autopsy", "guide")
 
 
 def test_outputs_and_tensors_are_spread_by_their_layouts(more):
@@ -80,6 +80,11 @@ def test_a_backup_of_eight_devices_goes_on_with_two(more):
 def test_every_way_of_running_steps(slow, how):
     assert slow["steps"][how] < 1e-5
     assert slow["steps"]["seen"] == 2
+
+
+@pytest.mark.slow
+def test_weights_of_samples_and_classes_accumulation_averages_and_odd_batches(slow):
+    assert slow["options"] < 1e-5
 
 
 @pytest.mark.slow

@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import stepfit as keras
 from benchmarks import scaling
+from stepfit.core import deferral
 from stepfit.training.planning import collectives
 from stepfit.visualization.sharding import parts_of, plot_sharding
 from tests.distribution.run import ROOT, environment
@@ -16,7 +18,11 @@ SCRIPT = """
 import numpy as np
 import stepfit as keras
 
-model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(128), keras.layers.Dense(8)])
+def never(shape, dtype):
+    raise AssertionError("a value was made")
+
+layers = [keras.layers.Dense(128, kernel_initializer=never), keras.layers.Dense(8)]
+model = keras.Sequential([keras.Input((64,)), *layers])
 model.compile("adam", "mse")
 x = np.zeros((512, 64), "float32")
 model.fit(x, x[:, :8], batch_size=256)
@@ -46,6 +52,13 @@ def test_a_script_is_planned_for_128_devices(tmp_path):
     assert any(line.endswith("all-gather, 36 KiB on each device") for line in lines), output
     assert any(" all-reduce" in line for line in lines)
     assert "    sequential/dense/kernel: (None, 'batch')" in lines
+
+
+def test_planning_makes_no_values():
+    with deferral.deferring(finish=False):
+        variable = keras.Variable("zeros", shape=(2,), name="v")
+    assert variable.conform(np.ones(2, "float64")).dtype == "float32"
+    assert variable.is_deferred
 
 
 @pytest.mark.slow

@@ -38,12 +38,12 @@ def test_a_killed_process_ends_the_others_and_a_rerun_goes_on_to_the_same_bits(t
     alone, data = models.mlp(rows=32)
     curve = alone.fit(*data, batch_size=16, epochs=3, verbose=0).history["loss"]
     assert whole[0]["history"]["loss"] == pytest.approx(curve, rel=1e-5)
-    status, output = launch(tmp_path / "run", "--backup", "--die", "1")
+    status, output = launch(tmp_path / "run", "--backup", "--signal", "1", "SIGKILL")
     assert status == 128 + 9
     assert "stepfit launch: process 1 was ended by signal 9" in output
-    assert (
-        "process 0 of 2: expected all processes to train on, found that one is gone" in output
-    ), output
+    assert "process 0 of 2: expected all processes to train on, found that one is gone" in output, (
+        output
+    )
     status, output = launch(tmp_path / "run", "--backup")
     assert status == 0, output
     assert "Epoch 1/3" not in output
@@ -87,9 +87,28 @@ def test_one_process_writes(tmp_path):
 @pytest.mark.slow
 def test_a_signal_to_one_process_stops_all_and_a_rerun_goes_on(tmp_path):
     status, output = launch(tmp_path / "whole")
-    status, output = launch(tmp_path / "run", "--backup", "--signal", "1")
+    status, output = launch(tmp_path / "run", "--backup", "--signal", "1", "SIGTERM")
     assert status == 143, output
     assert "Saved a backup" in output
     status, output = launch(tmp_path / "run", "--backup")
     assert status == 0, output
     assert result(tmp_path / "run")[0]["history"] == result(tmp_path / "whole")[0]["history"]
+
+
+@pytest.mark.slow
+def test_a_signal_after_the_last_step_ends_all(tmp_path):
+    status, output = launch(tmp_path, "--backup", "--signal", "1", "SIGTERM", "--late")
+    assert status == 143, output
+    assert "Saved a backup" in output and not (tmp_path / "result.npz").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_process_that_hangs_ends_the_others(tmp_path, number):
+    status, output = launch(tmp_path, "--signal", str(number), "SIGSTOP")
+    assert status == 128 + 6, output
+    assert (
+        f"stepfit launch: ending processes [{number}]: they did not end by themselves within 10 s "
+        f"of process {1 - number}: they hang or were stopped. Run the command again: with "
+        "BackupAndRestore it goes on from the last backup."
+    ) in output

@@ -20,10 +20,10 @@ def main():
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--backup", action="store_true")
     parser.add_argument("--checkpoint", action="store_true")
-    parser.add_argument("--die", type=int, help="a process that is killed in the second epoch")
     parser.add_argument(
-        "--signal", type=int, help="a process that gets SIGTERM in the second epoch"
+        "--signal", nargs=2, help="number of a process, and the signal that it gets in epoch 2"
     )
+    parser.add_argument("--late", action="store_true", help="it gets it after the last step")
     options = parser.parse_args()
 
     devices = len(keras.distribution.list_devices())
@@ -49,10 +49,16 @@ def main():
 
     class Trouble(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 1 and jax.process_index() == options.die:
-                os.kill(os.getpid(), signal.SIGKILL)
-            if epoch == 1 and jax.process_index() == options.signal:
-                os.kill(os.getpid(), signal.SIGTERM)
+            if epoch == 1 and not options.late:
+                self.happens()
+
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == options.epochs - 1 and options.late:
+                self.happens()
+
+        def happens(self):
+            if options.signal and jax.process_index() == int(options.signal[0]):
+                os.kill(os.getpid(), getattr(signal, options.signal[1]))
 
     callbacks = [Trouble()]
     if options.backup:

@@ -134,6 +134,50 @@ def forms(layer, form):
     return layer
 
 
+def test_normalization_keeps_its_digits_and_its_range_in_16_bits():
+    x = 1e3 * X.reshape(80, 3) + 500  # a variance of 1e6, which float16 does not hold
+    learned = L.Normalization(dtype="mixed_float16")
+    learned.adapt(x)
+    given = L.Normalization(mean=x.mean(0), variance=x.var(0), dtype="float16")
+    for layer in (learned, given):
+        found = np.asarray(layer(x))
+        assert found.dtype == "float16"
+        np.testing.assert_allclose(found, (x - x.mean(0)) / x.std(0), atol=2e-3)
+    deep = np.array([[0, 300, 65535]], "uint16")
+    found = np.asarray(L.Rescaling(1 / 65535, dtype="float16")(deep))
+    np.testing.assert_allclose(found, deep / 65535, rtol=1e-3)
+
+
+def test_statistics_stand_at_their_axes_whatever_the_rank():
+    last = L.Normalization()
+    last.adapt(X)
+    close(last(X[0, 0]), np.asarray(last(X))[0, 0])
+    second = L.Normalization(axis=1, mean=np.arange(4.0), variance=np.full(4, 4.0))
+    second(X)
+    close(second(X[:, :, 0]), (X[:, :, 0] - np.arange(4.0, dtype="float32")) / 2)
+    whole = L.Normalization(axis=None, mean=1.0, variance=4.0)
+    whole(X)
+    assert whole(X[0]).shape == X[0].shape
+
+
+def test_statistics_of_standard_data_are_known_for_learned_after_loading():
+    layer = L.Normalization()
+    layer.adapt(np.array([[-1.0], [1.0]]))
+    other = L.Normalization()
+    other.build((None, 1))
+    other.set_weights(layer.get_weights())
+    assert other(np.array([[3.0]])).tolist() == [[3.0]]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16"])
+@pytest.mark.parametrize("depth", [127, 256, 300])
+def test_categories_in_a_narrow_dtype(dtype, depth):
+    x = np.array([[0, 100, 3], [4, 126, 126]])
+    for mode in ("multi_hot", "one_hot", "count"):
+        layer = L.CategoryEncoding(depth, mode)
+        close(layer(x.astype(dtype)), layer(x))
+
+
 @pytest.mark.parametrize("form", ["an array", "a matrix", "batches", "a dataset", "numbers",
                                   "twice", "few", "by hand"])  # fmt: skip
 def test_discretization_learns_what_keras_learns(form):
@@ -236,6 +280,12 @@ def test_the_matrix_of_pitches():
     np.testing.assert_allclose(ours, theirs, atol=2e-5)
 
 
+def adapted(data, **settings):
+    layer = L.Normalization(**settings)
+    layer.adapt(data)
+    return layer
+
+
 ERRORS = [
     (lambda: L.Normalization(mean=1.0),
      "Normalization(mean, variance): expected both or none, found variance=None."),
@@ -248,6 +298,12 @@ ERRORS = [
     (lambda: L.Normalization(name="n")(stepfit.Input((None,))),
      "Normalization 'n' input axis 1: expected a known size, found None; give the Input its "
      "sizes."),
+    (lambda: L.Normalization(axis=(2, 1), mean=np.ones((3, 4)), variance=np.ones((3, 4)),
+                             name="n")(X),
+     "Normalization 'n' mean and variance: expected shape (4, 3), the input's sizes along the axes "
+     "(1, 2), found shape (3, 4)."),
+    (lambda: adapted(X, name="n")(X[:, :, :1]),
+     "Normalization 'n' input axis 2: expected size 3, found 1."),
     (lambda: L.Normalization(mean=0, variance=1, name="n").adapt(X),
      "Normalization 'n' adapt(data): expected a layer that was not given its statistics, found one "
      "with mean and variance; leave them out to learn them."),
@@ -269,6 +325,9 @@ ERRORS = [
      "Discretization(num_bins): expected an int of at least 0, found -1."),
     (lambda: L.Discretization([1.0, 0.0]),
      "Discretization(bin_boundaries): expected ascending floats, found others."),
+    (lambda: L.Discretization(4),
+     "Discretization(bin_boundaries): expected a list of floats, found 4; for a number of bins "
+     "pass num_bins=4."),
     (lambda: L.Discretization(num_bins=3, name="d")(X),
      "Discretization 'd': expected boundaries before the first call, found none; call adapt(data) "
      "first, or pass bin_boundaries=[...]."),

@@ -161,6 +161,12 @@ ERRORS = [
      "(2, 4, 3), (2, 5, 3)."),
     (lambda: L.LSTM(2)(IMG),
      "LSTM 'lstm' input: expected 3 axes, found 4 axes, shape (2, 4, 4, 3)."),
+    (lambda: L.LSTM(2)(L.Input((4,))),
+     "LSTM 'lstm' input: expected 3 axes (batch, steps, features), found 2 axes, shape (None, 4); "
+     "for one number per step pass x[..., None]; an Embedding makes features of indices."),
+    (lambda: L.MultiHeadAttention(2, 2)(SEQ, SEQ, attention_mask=np.ones((2, 3, 3), bool)),
+     "MultiHeadAttention 'multi_head_attention' attention_mask: expected shape (batch, targets, "
+     "sources), which end in (4, 4), found shape (2, 3, 3)."),
     (lambda: L.LSTM(2)(L.Input((4, None))),
      "LSTMCell 'lstm/lstm_cell' input axis -1: expected a known number of features, found None; "
      "give the Input its features."),

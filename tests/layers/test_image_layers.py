@@ -193,6 +193,40 @@ def data(**more):
             "segmentation_masks": MASKS, "names": ["a", "b", "c"], **more}  # fmt: skip
 
 
+@pytest.mark.parametrize("fit", [{}, {"crop_to_aspect_ratio": True}, {"pad_to_aspect_ratio": True}])
+@pytest.mark.parametrize("how", ["nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_one_image_is_resized_like_a_batch(fit, how, data_format):
+    layer = layers.Resizing(5, 9, how, data_format=data_format, bounding_box_format="xyxy", **fit)
+    for kind in ("uint8", "float32"):
+        images = IMAGES.astype(kind)
+        images = images.transpose(0, 3, 1, 2) if data_format == "channels_first" else images
+        one, many = layer(images[0]), layer(images[:1])[0]
+        assert one.dtype == many.dtype
+        # a half may be rounded either way
+        np.testing.assert_allclose(one, many, atol=1 if kind == "uint8" else 1e-3)
+    boxes = {"boxes": BOXES[0], "labels": LABELS[0]}
+    masks = images[0].astype("uint8")
+    found = layer({"images": images[0], "bounding_boxes": boxes, "segmentation_masks": masks})
+    assert found["bounding_boxes"]["boxes"].shape == (2, 4)
+    assert found["segmentation_masks"].dtype == "uint8"
+
+
+def test_single_images_of_many_sizes_are_resized_without_compiling():
+    compiled = []
+    record = lambda event, seconds, fun_name="", **kwargs: compiled.append(fun_name)
+    jax.monitoring.register_event_duration_secs_listener(record)
+    try:
+        for antialias in (False, True):
+            layer = layers.Resizing(4, 4, antialias=antialias)
+            for size in (10, 11):
+                image = np.full((size, size + 1, 3), 7, "uint8")
+                assert (np.asarray(layer(image)) == 7).all()
+            assert any("lambda" in name for name in compiled) is antialias
+    finally:
+        jax.monitoring.unregister_event_duration_listener(record)
+
+
 def test_what_belongs_to_an_image_moves_along():
     layer = layers.RandomFlip("horizontal", seed=7, bounding_box_format="xyxy", dtype="bfloat16")
     given = data()

@@ -216,6 +216,17 @@ def test_strings_come_in_any_form():
     assert latin(["é".encode("latin-1")]).tolist() == [1]
 
 
+@pytest.mark.parametrize("texts", [[], ["", " "]], ids=["no text", "no token"])
+@pytest.mark.parametrize("mode", ["int", "multi_hot", "count", "tf_idf"])
+def test_texts_without_any_token(texts, mode):
+    values = []
+    for module in (keras, stepfit):
+        layer = module.layers.TextVectorization(output_mode=mode)
+        layer.adapt(np.array(CORPUS))
+        values.append(np.asarray(layer(np.array(texts, object))))
+    assert values[0].shape == values[1].shape and not values[0].any() and not values[1].any()
+
+
 def test_strings_come_back():
     layer = L.StringLookup(vocabulary=["a", "b"], invert=True, mask_token="")
     found = layer(np.array([[0, 1, 2, 9]]))
@@ -284,7 +295,8 @@ def test_a_model_that_begins_with_strings():
     text = (
         "x: expected an array of numbers, found strings (<U3); map them to integers first, with a "
         "StringLookup or TextVectorization layer: layer(x) for arrays, dataset.map(lambda x, y: "
-        "(layer(x), y)) in a data pipeline."
+        "(layer(x), y)) in a data pipeline; a model that has such a layer takes strings in a "
+        "call, model(x)."
     )
     for run in (model.fit, model.evaluate):
         with pytest.raises(TypeError) as caught:

@@ -77,6 +77,29 @@ def test_tf_data_draws_anew_for_each_element_and_each_pass():
     assert np.isfinite(history.history["loss"][0])
 
 
+def test_tf_data_maps_models():
+    """As one operation of the graph, whatever its layers are."""
+    model = stepfit.Sequential([layers.RandomFlip(seed=1), layers.Rescaling(0.5)])
+    pairs = tf.data.Dataset.from_tensor_slices((IMAGES, np.arange(6))).batch(4)
+    mapped = pairs.map(lambda x, y: (model(x, training=True), y), num_parallel_calls=2)
+    assert mapped.element_spec[0] == tf.TensorSpec((None, 8, 6, 3), tf.float32)
+    first, again = (np.concatenate([x for x, _ in mapped]) for _ in range(2))
+    np.testing.assert_allclose(first.sum((1, 2)), IMAGES.sum((1, 2), "float32") / 2)
+    assert (first != again).any()  # drawn anew
+    still = pairs.map(lambda x, y: model(x, training=False))
+    np.testing.assert_array_equal(np.concatenate(taken(still)), IMAGES / 2)
+
+
+def test_tf_data_maps_models_of_strings_and_dicts():
+    inputs = {"n": stepfit.Input((1,)), "s": stepfit.Input((1,), dtype="string")}
+    number = layers.StringLookup(vocabulary=["a", "b"])(inputs["s"])
+    model = stepfit.Model(inputs, {"both": layers.Concatenate()([inputs["n"], number])})
+    table = {"n": np.array([[0.5], [2.0]], "float32"), "s": np.array([["b"], ["?"]])}
+    mapped = dataset(table).batch(2).map(model)
+    assert mapped.element_spec == {"both": tf.TensorSpec((None, 2), tf.float32)}
+    assert next(iter(mapped))["both"].numpy().tolist() == [[0.5, 2.0], [2.0, 0.0]]
+
+
 def test_eager_tensors_are_arrays():
     found = layers.Resizing(4, 3)(tf.constant(IMAGES))
     assert isinstance(found, jax.Array) and found.dtype == "uint8"

@@ -35,7 +35,7 @@ MESSAGES = [
         lambda: metrics.MeanIoU(2, name="iou").update_state(ones(3), ones((3, 2))),
         ValueError,
         'metric "iou": expected y_true and y_pred of the same shape, found y_true (3,) and y_pred '
-        "(3, 2); reshape y to the shape of the model's output.",
+        "(3, 2); for predictions with an axis of classes pass sparse_y_pred=False.",
     ),
     (
         lambda: metrics.F1Score("mean"),
@@ -57,7 +57,7 @@ MESSAGES = [
         lambda: metrics.F1Score(name="f1").update_state(ones(3), ones(3)),
         ValueError,
         'metric "f1": expected y_true and y_pred of shape (batch, classes), found y_true (3,) and '
-        "y_pred (3,).",
+        "y_pred (3,); give both an axis for one class: x[:, None].",
     ),
     (
         lambda: mae().stateless_update_state([], ones(3), ones(3)),
@@ -125,7 +125,27 @@ MESSAGES = [
         lambda: metrics.AUC(name="auc").update_state(ones(8), ones((8, 3))),
         ValueError,
         'metric "auc": expected y_true and y_pred of the same shape, found y_true (8,) and y_pred '
-        "(8, 3); reshape y to the shape of the model's output.",
+        "(8, 3); for integer class labels make y one-hot, with keras.utils.to_categorical(y, 3), "
+        "and use categorical_crossentropy.",
+    ),
+    (
+        lambda: metrics.Precision(name="precise").update_state(ones((8, 1)), ones((8, 3))),
+        ValueError,
+        'metric "precise": expected y_true and y_pred of the same shape, found y_true (8, 1) and '
+        "y_pred (8, 3); for integer class labels make y one-hot, with "
+        "keras.utils.to_categorical(y, 3), and use categorical_crossentropy.",
+    ),
+    (
+        lambda: metrics.F1Score(name="f1").update_state(ones(8), ones((8, 3))),
+        ValueError,
+        'metric "f1": expected y_true and y_pred of shape (batch, classes), found y_true (8,) and '
+        "y_pred (8, 3); for integer class labels make y one-hot, with "
+        "keras.utils.to_categorical(y, 3), and use categorical_crossentropy.",
+    ),
+    (
+        lambda: metrics.Mean().add_weight("total", initializer="zeros"),
+        TypeError,
+        "Mean.add_variable(shape): expected a tuple of ints, found 'total'; pass name='total'.",
     ),
     (
         lambda: metrics.AUC(name="auc", multi_label=True).update_state(ones(8), ones(8)),

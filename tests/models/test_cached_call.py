@@ -1,5 +1,6 @@
 """A call of a model on arrays: compiled where that changes nothing, op by op everywhere else."""
 
+import concurrent.futures
 import copy
 import pickle
 
@@ -264,6 +265,15 @@ def test_randomness_without_a_seed_differs_from_call_to_call():
     ones = np.ones((2, 40), "float32")[:, :4]
     drawn = {np.asarray(model(ones)).tobytes() for _ in range(30)}
     assert len(drawn) > 10
+
+
+def test_threads_that_share_a_model_draw_different_numbers():
+    model = keras.Sequential([layers.RandomRotation(0.2), layers.RandomZoom(0.2)])
+    x = normal(8, 8, 3)
+    model(x)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda _: np.asarray(model(x, training=True)).tobytes(), range(100))
+        assert len(set(found)) == 100
 
 
 def test_losses_of_a_call_are_kept():

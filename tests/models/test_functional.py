@@ -195,6 +195,22 @@ def test_wrong_inputs_word_for_word(inputs, text):
     refused(lambda: two_inputs()(inputs()), ValueError, text)
 
 
+def test_inputs_and_targets_in_one_tuple():
+    x = stepfit.Input((4,), name="a")
+    model = stepfit.Model(x, layers.Dense(1)(x), name="m")
+    refused(
+        lambda: model((data(2, 4), data(2, 1))), ValueError,
+        "Functional 'm' inputs: expected 1 arrays, for ['a'], found 2 (tuple of 2 elements); where "
+        "these are inputs and targets, pass them one by one: x, y.",
+    )  # fmt: skip
+
+
+def test_long_integers_are_taken_without_a_warning():
+    x = stepfit.Input((3,), dtype="int64")
+    model = stepfit.Model(x, layers.Rescaling(2.0)(x))
+    assert model(np.ones((2, 3), "int64")).tolist() == [[2.0] * 3] * 2
+
+
 def disconnected():
     a, b = stepfit.Input((2,), name="a"), stepfit.Input((2,), name="b")
     return stepfit.Model(a, layers.Add()([a, b]))

@@ -74,7 +74,6 @@ ROWS = [
     ("ssim", (BATCH, BATCH[::-1]), {"filter_size": 3}),
     ("ssim", (ONE, ONE**2), {"filter_size": 5, "filter_sigma": 0.8, "max_val": 2.0, "k1": 0.1}),
     ("ssim", (FIRST, FIRST[::-1]), {"filter_size": 4, "k2": 0.1, **CHANNELS_FIRST}),
-    ("ssim", (BYTES, BYTES[::-1]), {"filter_size": 3, "max_val": 255.0}),
     ("ssim", (HALF, HALF**2), {"filter_size": 3}),
     # Warps.
     *[("affine_transform", (BATCH, TURNS), {"interpolation": i, "fill_mode": f})

@@ -327,13 +327,10 @@ ATTENTION = [
     row("AdditiveAttention", [Q, (2, 5, 6)], use_scale=False),
 ]  # fmt: skip
 
-# Layers of strings, and those whose results are integers, are in tests/layers.
+# Layers of strings, those whose results are integers, and what `adapt` learns are in tests/layers.
 PREPROCESSING = [
     row("Normalization", (6, 5), mean=[0.5, 1, 1.5, 2, 3], variance=[1.0, 2, 3, 4, 5]),
     row("Normalization", SEQ, axis=1, mean=0.5, variance=4.0, invert=True),
-    row("Normalization", (6, 5)),
-    row("Normalization", IMG, axis=(-1, 1)),
-    row("Normalization", IMG, axis=None, invert=True),
     row("CategoryEncoding", (3, 4), integers=6, num_tokens=6),
     row("CategoryEncoding", (3, 4), integers=6, num_tokens=6, output_mode="one_hot"),
     row("CategoryEncoding", (3, 4), integers=6, num_tokens=6, output_mode="count"),

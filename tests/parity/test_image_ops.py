@@ -123,6 +123,13 @@ def test_one_transform_serves_a_batch():
     )
 
 
+def test_the_similarity_of_integer_images_is_a_float():
+    both = (BYTES, BYTES.astype("float32"))
+    found = [image.ssim(x, 255 - x, max_val=255, filter_size=3) for x in both]
+    assert found[0].dtype == "float32"
+    np.testing.assert_array_equal(*found)
+
+
 def test_crop_after_pad_gives_the_image_back():
     padded = image.pad_images(BYTES, 1, 2, 3, 4)
     np.testing.assert_array_equal(image.crop_images(padded, 1, 2, 3, 4), BYTES)

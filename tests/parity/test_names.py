@@ -4,6 +4,8 @@ import inspect
 
 import pytest
 
+import stepfit
+from stepfit.core import absent
 from tests.parity import names
 
 
@@ -18,6 +20,23 @@ def test_each_difference_has_its_reason(differences, heading):
     bare, stale = names.unexplained(differences[heading], names.documented(heading))
     assert not bare, f"no row below '{heading}' in docs/differences.md: {', '.join(bare)}"
     assert not stale, f"nothing differs, take the row out: {', '.join(stale)}"
+
+
+def test_a_missing_name_is_not_taken_for_a_misspelt_one(differences):
+    found = {}
+    for name in differences["Missing"]:
+        parent, parts = stepfit, name.split(".")
+        while hasattr(parent, parts[0]):
+            parent = getattr(parent, parts.pop(0))
+        if parent.__name__ in absent.NAMES:
+            found.setdefault(parent.__name__, set()).add(parts[0])
+    assert found == {module: set(known) for module, known in absent.NAMES.items()}
+    with pytest.raises(AttributeError) as caught:
+        stepfit.layers.RandomShear  # noqa: B018
+    assert str(caught.value) == (
+        "module 'stepfit.layers' has no attribute 'RandomShear', which Keras has; "
+        "docs/differences.md says why, and what to use."
+    )
 
 
 def test_the_walk_finds_what_there_is():

@@ -9,9 +9,6 @@ import os
 import struct
 import zipfile
 
-import h5py
-import numpy as np
-
 import stepfit as keras
 
 HEAD = {"module": "keras.layers", "class_name": "Dense", "registered_name": None}
@@ -222,6 +219,94 @@ def endless_depth(c):
     c["config"]["layers"][1] = inner
 
 
+@config_case
+def a_class_without_a_module(c):
+    dense(c).update(module=None, class_name="Popen", registered_name="Popen", config={"args": "x"})
+
+
+@config_case
+def a_registered_name_that_nobody_registered(c):
+    dense(c).update(registered_name="other>Dense", class_name="Other")
+
+
+@config_case
+def a_class_name_that_is_a_list(c):
+    dense(c)["class_name"] = ["Dense"]
+
+
+@config_case
+def a_module_that_is_a_number(c):
+    dense(c).update(module=3, class_name="Unknown")
+
+
+@config_case
+def a_callback_as_layer(c):
+    dense(c).update(module="keras.callbacks", class_name="ModelCheckpoint",
+                    config={"filepath": "x.keras"})  # fmt: skip
+
+
+@config_case
+def the_loader_itself_as_layer(c):
+    dense(c).update(module="keras.saving", class_name="load_model", config={"filepath": "x"})
+
+
+@config_case
+def a_tensorflow_program(c):
+    dense(c).update(class_name="TFSMLayer", config={"filepath": "http://localhost/x"})
+
+
+@config_case
+def a_pickled_torch_module(c):
+    dense(c).update(class_name="TorchModuleWrapper", config={"module": "gASV"})
+
+
+@config_case
+def a_file_as_vocabulary_of_integers(c):
+    dense(c).update(class_name="IntegerLookup", config={"vocabulary": "/etc/passwd"})
+
+
+@config_case
+def a_file_as_vocabulary_of_texts(c):
+    dense(c).update(class_name="TextVectorization", config={"vocabulary": "/etc/passwd"})
+
+
+@config_case
+def a_lambda_as_initializer(c):
+    dense(c)["config"]["kernel_initializer"] = {
+        "class_name": "__lambda__", "config": {"value": "4w=="}
+    }  # fmt: skip
+
+
+@config_case
+def an_import_as_activation(c):
+    dense(c)["config"]["activation"] = {
+        "module": "builtins", "class_name": "function", "config": "__import__",
+        "registered_name": "function",
+    }  # fmt: skip
+
+
+@config_case
+def a_policy_of_another_module(c):
+    dense(c)["config"]["dtype"] = {
+        "module": "os", "class_name": "system", "config": {"name": "x"}, "registered_name": None
+    }  # fmt: skip
+
+
+@config_case
+def a_shape_below_zero(c):
+    c["config"]["layers"][0]["config"]["batch_shape"] = [None, -2]
+
+
+@config_case
+def a_shape_that_is_text(c):
+    c["config"]["layers"][0]["config"]["batch_shape"] = "ab"
+
+
+@config_case
+def a_name_that_is_a_number(c):
+    dense(c)["config"]["name"] = 3
+
+
 def raw(text):
     """A config that is no JSON of a model, as bytes."""
     return lambda: text
@@ -273,32 +358,44 @@ def archives(folder):
     data = good(folder, "keras")
     parts = list(members(data).items())
     small = [p for p in parts if p[0] != "model.weights.h5"]
-    found = {
-        f"a_member_called_{label}": zipped([*parts, (name, b"x")])
-        for label, name in {
-            "dots": "../x", "dots_inside": "assets/../../x", "absolute": "/tmp/x",
-            "drive": "C:/x", "backslash": "assets\\x", "control": "assets/\x01",
-            "empty_part": "assets//x", "long": "a" * 5000, "deep": "/".join("a" * 100),
-        }.items()
-    }  # fmt: skip
-    found["a_member_twice"] = zipped([*parts, parts[1]])
-    found["a_member_twice_but_for_case"] = zipped([*parts, ("CONFIG.JSON", b"{}")])
-    link = zipped([*parts, ("assets/x", b"/etc/passwd")], modes={"assets/x": 0o120777})
-    found["a_symbolic_link"] = link
-    bomb = zipped([*small, ("assets/x", b"\0" * 2**26)], zipfile.ZIP_DEFLATED)
-    found["a_bomb"] = bomb
+    found = any_archives(data, "assets/")
     found["a_bomb_as_config"] = zipped(
         [("config.json", b" " * 2**26), parts[0], parts[2]], zipfile.ZIP_DEFLATED
     )
     found["no_weights"] = zipped(small)
     found["no_config"] = zipped([p for p in parts if p[0] != "config.json"])
-    found["cut_off"] = data[: len(data) // 2]
-    found["no_archive"] = b"PK\x03\x04" + b"x" * 100
     middle = data.index(b"\x89HDF") + 5000
     found["a_flipped_bit"] = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+    return found
+
+
+def any_archives(data, folder=""):
+    """Return `{case: bytes}`: a zip archive, made bad in ways that do not depend on what it holds.
+
+    Args:
+        data: a good archive. folder: where members may stand.
+    """
+    parts = list(members(data).items())
+    found = {
+        f"a_member_called_{label}": zipped([*parts, (name, b"x")])
+        for label, name in {
+            "dots": "../x", "dots_inside": f"{folder}a/../../x", "absolute": "/tmp/x",
+            "drive": "C:/x", "backslash": f"{folder}a\\x", "control": f"{folder}\x01",
+            "empty_part": f"{folder}a//x", "long": "a" * 5000, "deep": "/".join("a" * 100),
+        }.items()
+    }  # fmt: skip
+    found["a_member_twice"] = zipped([*parts, parts[1]])
+    other = parts[1][0].swapcase()
+    found["a_member_twice_but_for_case"] = zipped([*parts, (other, b"{}")])
+    name = f"{folder}x"
+    found["a_symbolic_link"] = zipped([*parts, (name, b"/etc/passwd")], modes={name: 0o120777})
+    found["a_bomb"] = zipped([*parts, (name, b"\0" * 2**26)], zipfile.ZIP_DEFLATED)
+    found["cut_off"] = data[: len(data) // 2]
+    found["no_archive"] = b"PK\x03\x04" + b"x" * 100
+    found["an_archive_of_nothing"] = zipped([])
+    found["a_directory_that_is_cut_off"] = data[:-30]
     encrypted = bytearray(data)
-    at = encrypted.rindex(b"PK\x01\x02")
-    encrypted[at + 8] |= 1
+    encrypted[encrypted.rindex(b"PK\x01\x02") + 8] |= 1
     found["encrypted"] = bytes(encrypted)
     method = bytearray(data)
     method[method.rindex(b"PK\x01\x02") + 10] = 14
@@ -307,266 +404,11 @@ def archives(folder):
     at = liar.rindex(b"PK\x01\x02")
     liar[at + 24 : at + 28] = struct.pack("<I", 2**31)
     found["a_size_that_is_not_true"] = bytes(liar)
+    where = bytearray(data)
+    at = where.rindex(b"PK\x01\x02")
+    where[at + 42 : at + 46] = struct.pack("<I", 2**31)
+    found["a_place_beyond_the_file"] = bytes(where)
+    checksum = bytearray(data)
+    checksum[checksum.rindex(b"PK\x01\x02") + 16] ^= 1
+    found["a_checksum_that_is_not_true"] = bytes(checksum)
     return found
-
-
-# -- HDF5 -----------------------------------------------------------------------------
-
-KERNEL = "layers/dense/vars/0"
-HDF5 = {}
-
-
-def hdf5_case(change):
-    HDF5[change.__name__] = change
-    return change
-
-
-@hdf5_case
-def a_soft_link(f):
-    del f[KERNEL]
-    f[KERNEL] = h5py.SoftLink("/layers/dense_1/vars/0")
-
-
-@hdf5_case
-def a_soft_link_to_a_group(f):
-    f.move("layers/dense", "kept")
-    f["layers/dense"] = h5py.SoftLink("/kept")
-
-
-@hdf5_case
-def an_external_link(f):
-    del f[KERNEL]
-    f[KERNEL] = h5py.ExternalLink("/etc/passwd", "/x")
-
-
-@hdf5_case
-def an_external_link_of_a_group(f):
-    del f["layers"]
-    f["layers"] = h5py.ExternalLink("other.h5", "/layers")
-
-
-@hdf5_case
-def a_link_that_nobody_asked_for(f):
-    f["deep/er/x"] = h5py.SoftLink("/nowhere")
-
-
-@hdf5_case
-def a_second_hard_link(f):
-    f["layers/again"] = f[KERNEL]
-
-
-@hdf5_case
-def a_group_in_itself(f):
-    f["layers/loop"] = f["layers"]
-
-
-@hdf5_case
-def data_in_another_file(f):
-    del f[KERNEL]
-    f.create_dataset(KERNEL, (2, 3), "f4", external=[("/etc/passwd", 0, 24)])
-
-
-@hdf5_case
-def a_virtual_dataset(f):
-    del f[KERNEL]
-    layout = h5py.VirtualLayout((2, 3), "f4")
-    layout[:] = h5py.VirtualSource("other.h5", "x", shape=(2, 3))
-    f.create_virtual_dataset(KERNEL, layout)
-
-
-@hdf5_case
-def another_shape(f):
-    del f[KERNEL]
-    f[KERNEL] = np.zeros((3, 2), "f4")
-
-
-@hdf5_case
-def a_huge_shape(f):
-    del f[KERNEL]
-    f.create_dataset(KERNEL, (10**6, 10**6), "f4", chunks=(1000, 1000), compression="gzip")
-
-
-@hdf5_case
-def a_huge_shape_plain(f):
-    del f[KERNEL]
-    f.create_dataset(KERNEL, (10**6, 10**6), "f4")
-
-
-@hdf5_case
-def a_bomb_of_zeros(f):
-    del f[KERNEL]
-    f.create_dataset(KERNEL, data=np.zeros(2**24, "u1"), chunks=(2**24,), compression="gzip",
-                     compression_opts=9)  # fmt: skip
-
-
-@hdf5_case
-def text(f):
-    del f[KERNEL]
-    f[KERNEL] = np.array([b"ab"] * 6).reshape(2, 3)
-
-
-@hdf5_case
-def text_of_any_length(f):
-    del f[KERNEL]
-    f.create_dataset(KERNEL, data=["a"] * 6, dtype=h5py.string_dtype())
-
-
-@hdf5_case
-def records(f):
-    del f[KERNEL]
-    f[KERNEL] = np.zeros((2, 3), [("a", "f4"), ("b", "f4")])
-
-
-@hdf5_case
-def references(f):
-    del f[KERNEL]
-    f.create_dataset(KERNEL, (2, 3), dtype=h5py.ref_dtype)
-
-
-@hdf5_case
-def arrays_of_any_length(f):
-    del f[KERNEL]
-    f.create_dataset(KERNEL, (2, 3), dtype=h5py.vlen_dtype("f4"))
-
-
-@hdf5_case
-def complex_numbers(f):
-    del f[KERNEL]
-    f[KERNEL] = np.zeros((2, 3), "c8")
-
-
-@hdf5_case
-def integers(f):
-    del f[KERNEL]
-    f[KERNEL] = np.zeros((2, 3), "i4")
-
-
-@hdf5_case
-def another_filter(f):
-    del f[KERNEL]
-    f.create_dataset(KERNEL, data=np.zeros((2, 3), "f4"), chunks=(2, 3), compression="lzf")
-
-
-@hdf5_case
-def a_missing_array(f):
-    del f[KERNEL]
-
-
-@hdf5_case
-def a_missing_layer(f):
-    del f["layers/dense"]
-
-
-@hdf5_case
-def an_array_too_many(f):
-    f["layers/dense/vars/2"] = np.zeros(3, "f4")
-
-
-@hdf5_case
-def a_layer_too_many(f):
-    f["layers/dense_2/vars/0"] = np.zeros(3, "f4")
-
-
-@hdf5_case
-def a_group_in_place_of_an_array(f):
-    del f[KERNEL]
-    f.create_group(KERNEL)
-
-
-@hdf5_case
-def an_array_in_place_of_a_group(f):
-    del f["layers/dense"]
-    f["layers/dense"] = np.zeros(3)
-
-
-@hdf5_case
-def groups_without_end(f):
-    f.create_group("/".join(["g"] * 200))
-
-
-def hdf5_files(folder):
-    """Return `{case: bytes}` of bad weights files, without the checksum behind them."""
-    from stepfit.saving.integrity import ATTRIBUTE, LENGTH
-
-    stream = io.BytesIO(good(folder, "weights.h5")[:-LENGTH])
-    with h5py.File(stream, "a") as file:
-        del file.attrs[ATTRIBUTE]
-    data = stream.getvalue()
-    found = {"no_checksum_behind_it": good(folder, "weights.h5")[:-LENGTH]}
-    for name, change in HDF5.items():
-        stream = io.BytesIO(data)
-        with h5py.File(stream, "a") as file:
-            change(file)
-        found[name] = stream.getvalue()
-    whole = good(folder, "weights.h5")
-    found["cut_off"] = data[: len(data) // 2]
-    found["a_header_alone"] = data[:200]
-    found["nothing_in_it"] = b""
-    found["no_hdf5"] = b"x" * 500
-    found["a_flipped_bit"] = whole[:3000] + bytes([whole[3000] ^ 4]) + whole[3001:]
-    at = data.index(np.asarray(h5py.File(io.BytesIO(data))[KERNEL]).tobytes())
-    found["a_flipped_bit_in_data"] = data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :]
-    return found
-
-
-# -- safetensors and npz -----------------------------------------------------------------------
-
-
-def tensors_files(folder):
-    """Return `{case: bytes}` of bad `.safetensors` files."""
-    data = good(folder, "safetensors")
-    length = int.from_bytes(data[:8], "little")
-    header, body = json.loads(data[8 : 8 + length]), data[8 + length :]
-
-    def made(change, body=body, length=None):
-        entries = json.loads(json.dumps(header))
-        result = change(entries)
-        text = json.dumps(entries if result is None else result).encode()
-        return (length if length is not None else len(text)).to_bytes(8, "little") + text + body
-
-    first = next(k for k in header if k != "__metadata__")
-    return {
-        "a_huge_header": made(lambda e: None, length=2**40),
-        "a_header_beyond_the_file": made(lambda e: None, length=len(data)),
-        "a_header_that_is_a_list": made(lambda e: []),
-        "a_huge_shape": made(lambda e: e[first].update(shape=[10**9, 10**9])),
-        "a_negative_size": made(lambda e: e[first].update(shape=[-2, -3])),
-        "another_dtype": made(lambda e: e[first].update(dtype="PICKLE")),
-        "offsets_that_overlap": made(lambda e: e[first].update(data_offsets=[4, 28])),
-        "offsets_beyond": made(lambda e: e[first].update(data_offsets=[0, 2**40])),
-        "offsets_that_go_back": made(lambda e: e[first].update(data_offsets=[28, 4])),
-        "data_that_nobody_names": made(lambda e: None, body + b"x" * 8),
-        "data_that_is_missing": made(lambda e: None, body[:-4]),
-        "a_tensor_less": made(lambda e: {k: v for k, v in e.items() if k != first}),
-        "another_name": made(lambda e: {("x" if k == first else k): v for k, v in e.items()}),
-        "nothing_in_it": b"", "a_few_bytes": b"abc",
-        "an_entry_that_is_a_number": made(lambda e: {**e, first: 3}),
-    }  # fmt: skip
-
-
-def npz_files(folder):
-    """Return `{case: bytes}` of bad `.npz` files."""
-    parts = members(good(folder, "npz"))
-    first = next(iter(parts))
-
-    def with_first(data):
-        return zipped([(k, data if k == first else v) for k, v in parts.items()])
-
-    def saved(array, **kwargs):
-        stream = io.BytesIO()
-        np.save(stream, array, **kwargs)
-        return stream.getvalue()
-
-    huge = saved(np.zeros((2, 3), "f4")).replace(b"(2, 3), ", b"(200000, 300000), ")
-    return {
-        "a_pickle": with_first(saved(np.array([print], object), allow_pickle=True)),
-        "a_huge_shape": with_first(huge), "no_array": with_first(b"x" * 200),
-        "text": with_first(saved(np.array(["a"] * 6))),
-        "records": with_first(saved(np.zeros(2, [("a", "f4")]))),
-        "another_shape": with_first(saved(np.zeros((3, 2), "f4"))),
-        "integers": with_first(saved(np.zeros((2, 3), "i4"))),
-        "an_array_less": zipped(list(parts.items())[1:]),
-        "a_member_called_dots": zipped([*parts.items(), ("../x.npy", b"")]),
-        "a_member_twice": zipped([*parts.items(), (first, parts[first])]),
-        "cut_off": good(folder, "npz")[:300], "nothing_in_it": b"",
-    }  # fmt: skip

@@ -1,5 +1,6 @@
 """One small model of each kind, made alike with stepfit and with real Keras."""
 
+import contextlib
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -70,6 +71,70 @@ def mixed(k):
     ])  # fmt: skip
 
 
+def half(k):
+    """The policy of all layers; `compile` scales the loss."""
+    with policy(k, "mixed_float16"):
+        return k.Sequential([k.Input((4,)), k.layers.Dense(3), k.layers.Dense(1, dtype="float32")])
+
+
+@contextlib.contextmanager
+def policy(k, name):
+    """Have a library's layers take a policy, inside a ``with`` block."""
+    before = k.config.dtype_policy()
+    k.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        k.config.set_dtype_policy(before)
+
+
+def several_outputs(k):
+    layers = k.layers
+    x = k.Input((4,))
+    y = layers.Dense(3, name="body")(x)
+    return k.Model(x, [layers.Dense(1, name="one")(y), layers.Dense(2, name="two")(y)])
+
+
+def text(k):
+    layers = k.layers
+    return k.Sequential([
+        k.Input((1,), dtype="string"),
+        layers.TextVectorization(output_sequence_length=3, vocabulary=["a", "b", "c"]),
+        layers.Embedding(6, 2), layers.GlobalAveragePooling1D(), layers.Dense(1),
+    ])  # fmt: skip
+
+
+def lookups(k):
+    layers = k.layers
+    x = k.Input((1,), dtype="string")
+    y = layers.StringLookup(vocabulary=["a", "b"], output_mode="one_hot")(x)
+    return k.Model(x, layers.Dense(1)(y))
+
+
+def custom(k):
+    """Functions and classes of a user's, in slots of layers."""
+    register = k.saving.register_keras_serializable("saving_tests")
+
+    @register
+    def twice(x):
+        return 2 * x
+
+    @register
+    class Cube(k.regularizers.Regularizer):
+        def __init__(self, factor=0.1):
+            self.factor = factor
+
+        def __call__(self, x):
+            return self.factor * k.ops.sum(k.ops.abs(x) ** 3)
+
+        def get_config(self):
+            return {"factor": self.factor}
+
+    x = k.Input((4,))
+    y = k.layers.Dense(3, activation=twice, kernel_regularizer=Cube(0.2))(x)
+    return k.Model(x, k.layers.Dense(1)(k.layers.Activation(twice)(y)))
+
+
 def subclassed(k):
     layers = k.layers
 
@@ -116,9 +181,11 @@ def subclassed(k):
 
 KINDS = {
     f.__name__: f
-    for f in (sequential, functional, recurrent, attention, convolutional, mixed, subclassed)
-}
-ONE_OUTPUT = [name for name in KINDS if name != "functional"]
+    for f in (
+        sequential, functional, several_outputs, recurrent, attention, convolutional, mixed, half,
+        text, lookups, custom, subclassed,
+    )
+}  # fmt: skip
 
 
 def inputs_of(model, seed=0):
@@ -127,8 +194,10 @@ def inputs_of(model, seed=0):
     if getattr(model, "inputs", None) is None:
         return rng.normal(size=(2, 4)).astype("float32")
     arrays = {
-        t.name: rng.integers(0, 3, (2, *t.shape[1:])).astype(str(t.dtype)) for t in model.inputs
-    }
+        t.name: np.array([["a"], ["b x"]]) if str(t.dtype) == "string"
+        else rng.integers(0, 3, (2, *t.shape[1:])).astype(str(t.dtype))
+        for t in model.inputs
+    }  # fmt: skip
     return arrays if len(arrays) > 1 else next(iter(arrays.values()))
 
 
@@ -152,7 +221,11 @@ FAST_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive
 
 def outputs_of(model, x):
     """Return the model's outputs on `x` as a flat list of arrays."""
+    if not isinstance(x, dict) and x.dtype.kind == "U":  # strings stay outside of programs
+        for layer in model.layers:
+            x = x if type(layer).__name__ == "InputLayer" else np.asarray(layer(x))
+        return [x.astype("float32")]
     run = jax.jit(lambda x: jax.tree.map(lambda y: y, model(x)))
     found = run.lower(x).compile(compiler_options=FAST_COMPILE)(x)
-    found = [found[k] for k in sorted(found)] if isinstance(found, dict) else [found]
+    found = jax.tree.leaves(found)
     return [np.asarray(y).astype("float32") for y in found]

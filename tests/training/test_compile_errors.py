@@ -131,6 +131,10 @@ ROWS = [
     ({"metrics": two("loss", "m")}, {}, ValueError,
      "compile(metrics): expected a name that is not taken, found 'loss', the name of the loss; "
      "pass another name=."),
+    ({"model": classifier, "loss": "categorical_crossentropy", "y": ONE_HOT,
+      "metrics": [named("F1Score", "f1")]}, {}, ValueError,
+     "metric 'f1': expected one number as its result, found float32[3]; pass average=\"macro\", "
+     '"micro" or "weighted".'),
     # arguments of fit
     ({}, {"epochs": 0}, ValueError, "fit(epochs): expected an int of at least 1, found 0."),
     ({}, {"epochs": -1}, ValueError, "fit(epochs): expected an int of at least 1, found -1."),

@@ -8,7 +8,8 @@ Such a layer is called in three places:
   is where loaders work, NumPy arrays are handled by the CPU, so that no accelerator is disturbed;
 - *in the graph of a TensorFlow dataset*, ``tf.data.Dataset.map(layer)``: the layer becomes one
   operation of that graph, with the shapes and dtypes that `pipeline_spec` finds, and its work is
-  done by `on_host`. A model becomes one operation as a whole (`in_graph`). TensorFlow is only touched if somebody has imported it.
+  done by `on_host`. A model becomes one operation as a whole (`in_graph`). TensorFlow is only
+  touched if somebody has imported it.
 
 A subclass gives `call` as usual. If its work is no matter of JAX (strings), it also gives `on_host`
 and, where outputs there differ from those in a model, `pipeline_spec`. A layer that draws random

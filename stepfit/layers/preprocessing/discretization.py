@@ -57,6 +57,11 @@ class Discretization(DataLayer):
         self.num_bins, self.epsilon, self.sparse = num_bins, epsilon, sparse
         self.bin_boundaries: Any = None
         if bin_boundaries is not None:
+            if not np.ndim(bin_boundaries):
+                fix = f"for a number of bins pass num_bins={bin_boundaries}"
+                raise errors.bad_type(
+                    f"{where}(bin_boundaries)", "a list of floats", repr(bin_boundaries), fix
+                )
             self.bin_boundaries = np.asarray(bin_boundaries, np.float64).tolist()
             if sorted(self.bin_boundaries) != self.bin_boundaries:
                 raise errors.bad_value(f"{where}(bin_boundaries)", "ascending floats", "others")

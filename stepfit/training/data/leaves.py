@@ -141,7 +141,8 @@ def _not_an_array(value, path):
 
 _ENCODE = (
     "map them to integers first, with a StringLookup or TextVectorization layer: layer(x) for "
-    "arrays, dataset.map(lambda x, y: (layer(x), y)) in a data pipeline"
+    "arrays, dataset.map(lambda x, y: (layer(x), y)) in a data pipeline; a model that has such a "
+    "layer takes strings in a call, model(x)"
 )
 
 

@@ -36,7 +36,8 @@ ROWS = [
     (lambda: make(["a", "b"]), TypeError,
      "x: expected an array of numbers, found strings (<U1); map them to integers first, with a "
      "StringLookup or TextVectorization layer: layer(x) for arrays, dataset.map(lambda x, y: "
-     "(layer(x), y)) in a data pipeline."),
+     "(layer(x), y)) in a data pipeline; a model that has such a layer takes strings in a call, "
+     "model(x)."),
     (lambda: make(np.array([None, 1])), TypeError,
      "x: expected an array of numbers, found Python objects (dtype object); rows of different "
      "length need padding, None needs a number."),
