@@ -11,6 +11,7 @@ import pytest
 import stepfit
 from stepfit import backend, config, dtype_policies, mixed_precision
 from stepfit.utils import Config
+from tests.expect import refused
 
 DTYPES = ["bool", "int8", "int32", "int64", "uint8", "uint32", "uint64", "float16", "bfloat16",
           "float32", "float64", "complex64", "float8_e4m3fn", int, float, None]  # fmt: skip
@@ -287,6 +288,4 @@ BAD = [
 
 @pytest.mark.parametrize(("call", "text"), BAD, ids=[row[1][:40] for row in BAD])
 def test_message(call, text):
-    with pytest.raises((ValueError, TypeError)) as error:
-        call()
-    assert str(error.value) == text
+    refused(call, (ValueError, TypeError), text)

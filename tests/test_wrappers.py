@@ -10,6 +10,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import stepfit
 from stepfit import wrappers
+from tests.expect import refused
 
 RNG = np.random.RandomState(0)
 X = RNG.normal(size=(60, 3)).astype("float32")
@@ -90,6 +91,4 @@ BAD = [
 
 @pytest.mark.parametrize(("call", "text"), BAD, ids=[row[1][:40] for row in BAD])
 def test_message(call, text):
-    with pytest.raises((ValueError, TypeError, RuntimeError)) as error:
-        call()
-    assert str(error.value) == text
+    refused(call, (ValueError, TypeError, RuntimeError), text)

@@ -109,6 +109,26 @@ class LossScaleOptimizer(Optimizer):
         """The own state, then the inner optimizer's."""
         return [*self._variables, *self.inner_optimizer.variables]
 
+    def save_own_variables(self, store):
+        """Write the state into `store`, as Keras does; the inner optimizer has a place of its own."""
+        super().save_own_variables(store)
+        inner: dict = {}
+        self.inner_optimizer.save_own_variables(inner)
+        store[str(len(self._variables))] = inner["0"]  # calls, where gradients are accumulated
+
+    def load_own_variables(self, store):
+        """Read the state from what `save_own_variables` wrote."""
+        super().load_own_variables(store)
+        self.inner_optimizer._split_calls()
+
+    setattr(load_own_variables, "by_number", True)  # noqa: B010
+
+    def _saved_variables(self):
+        inner = self.inner_optimizer
+        left_out = inner._not_in_wrappers() if inner.built else ()
+        kept = [v for v in inner._saved_variables() if not any(v is x for x in left_out)]
+        return [*self._variables, *kept]
+
     @property
     def iterations(self):
         """Variable (int32): the number of updates that the inner optimizer made."""

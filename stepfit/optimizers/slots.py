@@ -181,6 +181,10 @@ class OptimizerState(Tracked, registry.Configurable):
         """
         variables = self._saved_variables()
         self._set_state(variables, [store[str(i)] for i in range(len(store))])
+        self._split_calls()
+
+    def _split_calls(self):
+        """Go from a number of calls of `apply`, as in files, to updates and steps of the next."""
         if self._accumulates:
             done, step = divmod(int(self._iterations), self.gradient_accumulation_steps)
             self._iterations.assign(done)

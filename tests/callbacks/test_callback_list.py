@@ -18,6 +18,7 @@ from stepfit.callbacks import (
     TerminateOnNaN,
 )
 from stepfit.callbacks.callback import HOOKS
+from tests.expect import refused
 
 from .fakes import FakeModel, run
 
@@ -229,9 +230,7 @@ BAD = [
 
 @pytest.mark.parametrize(("call", "text"), BAD, ids=[row[1][:30] for row in BAD])
 def test_message(call, text):
-    with pytest.raises(TypeError) as error:
-        call()
-    assert str(error.value) == text
+    refused(call, TypeError, text)
 
 
 def test_lambda_callback_suggests_names():

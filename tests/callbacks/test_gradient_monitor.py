@@ -7,6 +7,7 @@ import pytest
 
 import stepfit as keras
 from stepfit.callbacks import GradientMonitor
+from tests.expect import refused
 
 from .small import X, Y, compiled, fit
 
@@ -199,6 +200,4 @@ BAD = [
 
 @pytest.mark.parametrize(("call", "text"), BAD, ids=[row[1][:40] for row in BAD])
 def test_message(call, text):
-    with pytest.raises(ValueError) as error:
-        call()
-    assert str(error.value) == text
+    refused(call, ValueError, text)

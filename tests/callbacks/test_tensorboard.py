@@ -9,6 +9,7 @@ import pytest
 
 import stepfit as keras
 from stepfit.callbacks import TensorBoard, tensorboard_views
+from tests.expect import refused
 
 from . import events
 from .small import X, Y, compiled, fit
@@ -255,9 +256,7 @@ BAD = [
 @pytest.mark.parametrize(("call", "text"), BAD, ids=[row[1][12:40] + str(i) for i, row in
                                                      enumerate(BAD)])  # fmt: skip
 def test_message(call, text):
-    with pytest.raises(ValueError) as error:
-        call()
-    assert str(error.value) == text
+    refused(call, ValueError, text)
 
 
 def test_without_the_package(monkeypatch):

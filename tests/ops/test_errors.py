@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from stepfit import ops
+from tests.expect import refused
 from tests.parity.ops import X
 
 ERRORS = [
@@ -80,6 +81,4 @@ ERRORS = [
 
 @pytest.mark.parametrize("call, text", ERRORS, ids=[t.split(":")[0] for _, t in ERRORS])
 def test_error_texts(call, text):
-    with pytest.raises(ValueError) as caught:
-        call()
-    assert str(caught.value) == text
+    refused(call, ValueError, text)

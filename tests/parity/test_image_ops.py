@@ -15,6 +15,7 @@ import pytest
 import stepfit
 from stepfit.core.symbolic import KerasTensor
 from stepfit.ops import image
+from tests.expect import refused
 from tests.parity.image_ops import BATCH, BYTES, FIRST, ONE, PLANE, ROWS, TURN, VOLUME
 
 
@@ -202,6 +203,4 @@ ERRORS = [
 
 @pytest.mark.parametrize("call, text", ERRORS, ids=[t.split(":")[0] for _, t in ERRORS])
 def test_error_texts(call, text):
-    with pytest.raises(ValueError) as caught:
-        call()
-    assert str(caught.value) == text
+    refused(call, ValueError, text)

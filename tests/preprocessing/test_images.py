@@ -11,6 +11,7 @@ from PIL import Image
 from stepfit import config
 from stepfit import utils as ours
 from stepfit.preprocessing import image
+from tests.expect import refused
 
 RNG = np.random.RandomState(0)
 ARRAYS = {
@@ -119,6 +120,4 @@ BAD = [
 
 @pytest.mark.parametrize(("call", "text"), BAD, ids=[row[1][:40] for row in BAD])
 def test_message(call, text):
-    with pytest.raises((ValueError, TypeError)) as error:
-        call()
-    assert str(error.value) == text
+    refused(call, (ValueError, TypeError), text)

@@ -10,6 +10,7 @@ import stepfit
 from stepfit.preprocessing.timeseries import timeseries_dataset_from_array
 from stepfit.training.data import make_source
 from stepfit.utils import pad_sequences, split_dataset
+from tests.expect import refused
 
 ROWS = [[1], [2, 3], [], [4, 5, 6]]
 VECTORS = [np.ones((1, 2)), np.zeros((3, 2))]
@@ -146,9 +147,7 @@ BAD = [
 
 @pytest.mark.parametrize(("call", "text"), BAD, ids=[row[1][:50] for row in BAD])
 def test_message(call, text):
-    with pytest.raises((ValueError, TypeError)) as error:
-        call()
-    assert str(error.value) == text
+    refused(call, (ValueError, TypeError), text)
 
 
 def test_a_training_goes_on_at_the_very_batch_in_a_new_process():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from stepfit.utils import bounding_boxes as ours
+from tests.expect import refused
 
 theirs = keras.utils.bounding_boxes
 RNG = np.random.RandomState(0)
@@ -100,6 +101,4 @@ BAD = [
 
 @pytest.mark.parametrize(("call", "text"), BAD, ids=[row[1][:40] for row in BAD])
 def test_message(call, text):
-    with pytest.raises(ValueError) as error:
-        call()
-    assert str(error.value) == text
+    refused(call, ValueError, text)

@@ -9,6 +9,7 @@ import pytest
 
 import stepfit
 from stepfit import utils, visualization
+from tests.expect import refused
 
 RNG = np.random.RandomState(0)
 IMAGES = RNG.randint(0, 256, (2, 12, 16, 3)).astype("uint8")
@@ -125,9 +126,7 @@ BAD = [
 
 @pytest.mark.parametrize(("call", "text"), BAD, ids=[row[1][:40] for row in BAD])
 def test_message(call, text):
-    with pytest.raises((ValueError, TypeError)) as error:
-        call()
-    assert str(error.value) == text
+    refused(call, (ValueError, TypeError), text)
 
 
 # -- graphs of models ------------------------------------------------------------------------------
