@@ -37,6 +37,11 @@ hostile: $(VENV)/test.stamp  ## bad files x entry points; prints a table
 fuzz: $(VENV)/test.stamp  ## load ten thousand mutated files of each kind; prints a table
 	$(BIN)/python -m tests.saving.fuzz $(ARGS)
 
+onnx: $(VENV)/test.stamp  ## export to ONNX; its converter wants an older orbax, so on its own
+	$(PYTHON) -m venv $(VENV)-onnx
+	$(VENV)-onnx/bin/python -m pip install -q -e '.[onnx]' pytest keras==3.15.1
+	KERAS_BACKEND=jax $(VENV)-onnx/bin/python -m pytest -q -p no:warnings tests/saving/test_converted.py
+
 $(VENV)/bench.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -e '.[bench]'

@@ -40,7 +40,7 @@ def run_steps(
     """
     step = _Step(step)
     first = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype), states)
-    x = jax.tree.map(lambda a: jax.ShapeDtypeStruct((len(a), *a.shape[2:]), a.dtype), sequences)
+    x = jax.tree.map(lambda a: jax.ShapeDtypeStruct((a.shape[0], *a.shape[2:]), a.dtype), sequences)
     shape = jax.eval_shape(step.look, x, first)
     placed = step.place is not None and (mask is None or not zero_masked)
     carry_last = not every_output and not placed

@@ -112,7 +112,7 @@ class RNN(Layer):
     reset_states = reset_state
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
-        states = self._starting_states(len(sequences), initial_state)
+        states = self._starting_states(sequences.shape[0], initial_state)
         noise = None
         if training and hasattr(self.cell, "draw_noise"):
             noise = self.cell.draw_noise(sequences[:, 0], states)

@@ -8,7 +8,9 @@ from jax import export as jax_export
 
 from stepfit.core import errors, symbolic
 from stepfit.core.scope import Scope
-from stepfit.saving import exported
+from stepfit.saving import converted, exported
+
+_FORMATS = ("stablehlo", "onnx", "tf_saved_model")
 
 
 def as_function(model):
@@ -44,19 +46,22 @@ def as_function(model):
 
 
 def export(model, filepath, format="stablehlo", verbose=None, input_signature=None, **kwargs):
-    """Write the model's inference as a StableHLO program; see `Model.export`."""
+    """Write the model's inference as a program; see `Model.export`."""
     for name in kwargs:
         known = ("filepath", "format", "verbose", "input_signature")
         raise errors.unknown_argument("export(...)", name, known)
     path = os.fspath(filepath)
-    if format != "stablehlo":
-        raise errors.bad_value(
-            "export(format)", "'stablehlo', what stepfit writes by itself", repr(format),
-            "for other forms hand model.as_function() to a converter such as jax2tf",
-        )  # fmt: skip
-    if os.path.isdir(path):
+    if format not in _FORMATS:
+        raise errors.unknown_name("export(format)", "format", format, _FORMATS)
+    if os.path.isdir(path) and format != "tf_saved_model":
         raise errors.bad_value(f"export(filepath={path!r})", "the path of a file", "a folder")
     _check_built(model, "export(...)")
+    for tensor in model.inputs or ():
+        if tensor.dtype == "string":
+            raise errors.bad_value(
+                f"export(...): input {tensor.name!r}", "numbers: a program has no strings", "strings",
+                "export the model behind its text layers, keras.Model(layer.output, model.output)",
+            )  # fmt: skip
     names, structs, shapes = _signature(model, input_signature)
     variables = model.variables
 
@@ -67,6 +72,11 @@ def export(model, filepath, format="stablehlo", verbose=None, input_signature=No
             return model(given, training=False)
 
     values = [v.value for v in variables]
+    if format != "stablehlo":
+        write = converted.write_onnx if format == "onnx" else converted.write_saved_model
+        used = {layer.compute_dtype for layer in model._flatten_layers()}
+        write(path, run, values, names, structs, shapes, used)
+        return
     weights = [jax.ShapeDtypeStruct(v.shape, v.dtype) for v in values]
     try:
         program = jax_export.export(jax.jit(run))(weights, structs)

@@ -179,14 +179,15 @@ class Model(Trainer, Layer):
         input_signature: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Write the model's inference to a file, as a StableHLO program with its weights.
+        """Write the model's inference to a file, as a program with its weights.
 
-        `saving.load_exported` serves it without the code of the model. Sizes not known, such as the
-        batch's, stay open.
+        `saving.load_exported` serves a StableHLO program without the code of the model. Sizes not
+        known, such as the batch's, stay open.
 
         Args:
-            filepath: path of the file.
-            format: "stablehlo".
+            filepath: path of the file; for "tf_saved_model" of a folder.
+            format: "stablehlo"; "onnx" (needs ``stepfit[onnx]``), or "tf_saved_model" (needs
+                ``stepfit[tensorflow]``), each run once and compared before it is there.
             input_signature: shapes (or tensors) of the inputs, for a model without symbolic ones.
 
         Example:

@@ -77,6 +77,9 @@ class Adafactor(Optimizer):
         self.clip_threshold = clip_threshold
         self.relative_step = relative_step
 
+    def _not_in_wrappers(self):  # placeholders, for weights that are no matrices
+        return [v for v in self.variables if not v.shape and "_means_" in v.name]
+
     def transformation(self):
         def init(w):
             if w.ndim < 2:  # Keras keeps two empty scalars there

@@ -110,7 +110,7 @@ class LossScaleOptimizer(Optimizer):
         return [*self._variables, *self.inner_optimizer.variables]
 
     def save_own_variables(self, store):
-        """Write the state into `store`, as Keras does; the inner optimizer has a place of its own."""
+        """Write the state into `store`, as Keras does; the inner one has a place of its own."""
         super().save_own_variables(store)
         inner: dict = {}
         self.inner_optimizer.save_own_variables(inner)

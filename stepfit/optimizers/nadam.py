@@ -69,6 +69,9 @@ class Nadam(Optimizer):
         self.beta_2 = beta_2
         self.epsilon = epsilon
 
+    def _not_in_wrappers(self):
+        return [self._state.find("u_product")]
+
     def transformation(self):
         def share(t):
             return self.beta_1 * (1 - 0.5 * 0.96**t)

@@ -213,6 +213,10 @@ class OptimizerState(Tracked, registry.Configurable):
         counter = self.__dict__.get("_accumulation_step")
         return [v for v in self.variables if v is not counter]
 
+    def _not_in_wrappers(self):
+        """Return the variables that Keras leaves out of the state of a `LossScaleOptimizer`."""
+        return []
+
     def _get_variable_index(self, variable):
         return self._index[id(variable)]
 

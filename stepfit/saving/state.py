@@ -203,6 +203,9 @@ class _Loading:
             self.own.append((optimizer, _Store(self.source, names)))
             return
         variables = optimizer._saved_variables()
+        left_out = [id(v) for v in optimizer._not_in_wrappers()] if optimizer.built else []
+        if left_out and len(names) == len(variables) - len(left_out):
+            variables = [v for v in variables if id(v) not in left_out]
         before = len(self.report.mismatched)
         pairs = [
             (v, names[str(i)]) for i, v in enumerate(variables)

@@ -58,6 +58,8 @@ def transfer_weights(source, target, prefix=None, rename=None, by="name"):
     2 variables transferred
     skipped 'head/kernel': shape (4, 1) in the source, (4, 3) here
     skipped 'head/bias': shape (1,) in the source, (3,) here
+    not used: 'head/kernel'
+    not used: 'head/bias'
     """
     where = "transfer_weights(...)"
     if by not in _WAYS:

@@ -110,7 +110,12 @@ OPTIMIZERS = {
     "SGD": {"momentum": 0.9, "nesterov": True}, "Adam": {"amsgrad": True, "clipnorm": 1.0},
     "AdamW": {"weight_decay": 0.01}, "Adamax": {}, "Nadam": {}, "RMSprop": {"centered": True},
     "Adagrad": {}, "Adadelta": {}, "Adafactor": {}, "Ftrl": {}, "Lion": {}, "Lamb": {}, "Muon": {},
-    "ScheduleFreeAdamW": {}, "LossScaleOptimizer": {"inner_optimizer": "Adam"},
+    "ScheduleFreeAdamW": {}, "LossScaleOptimizer": {"inner_optimizer": ("Adam", {})},
+    "LossScaleOptimizer of Nadam": {"inner_optimizer": ("Nadam", {})},
+    "LossScaleOptimizer of Adafactor": {"inner_optimizer": ("Adafactor", {})},
+    "LossScaleOptimizer with an average": {
+        "inner_optimizer": ("Adam", {"use_ema": True, "gradient_accumulation_steps": 2})
+    },
     "Adam with an average": {"use_ema": True, "gradient_accumulation_steps": 2},
 }  # fmt: skip
 
@@ -118,7 +123,8 @@ OPTIMIZERS = {
 def optimizer_of(k, name):
     options = dict(OPTIMIZERS[name])
     if "inner_optimizer" in options:
-        options["inner_optimizer"] = k.optimizers.Adam(0.02)
+        inner, arguments = options["inner_optimizer"]
+        options["inner_optimizer"] = getattr(k.optimizers, inner)(0.02, **arguments)
     return getattr(k.optimizers, name.split()[0])(**options)
 
 
