@@ -59,7 +59,8 @@ def export(model, filepath, format="stablehlo", verbose=None, input_signature=No
     for tensor in model.inputs or ():
         if tensor.dtype == "string":
             raise errors.bad_value(
-                f"export(...): input {tensor.name!r}", "numbers: a program has no strings", "strings",
+                f"export(...): input {tensor.name!r}", "numbers: a program has no strings",
+                "strings",
                 "export the model behind its text layers, keras.Model(layer.output, model.output)",
             )  # fmt: skip
     names, structs, shapes = _signature(model, input_signature)
