@@ -26,7 +26,15 @@ def race(row, *names, times=2):
     return racing
 
 
-@pytest.mark.parametrize("name", sorted(set(TINY) - AGAIN - LAYERS))
+def first(names, chosen):
+    """Rows for every run, those `chosen`; the others have the mark of the slow forms."""
+    return [n if n in chosen else pytest.param(n, marks=pytest.mark.slow) for n in sorted(names)]
+
+
+OFTEN = {"a", "a-evaluate", "b-32", "d"}
+
+
+@pytest.mark.parametrize("name", first(set(TINY) - AGAIN - LAYERS, OFTEN))
 def test_stepfit_and_the_hand_written_loop_compute_the_same(name):
     row = TINY[name]
     racing = race(row, "stepfit", "jax loop")
@@ -40,7 +48,7 @@ def test_stepfit_and_the_hand_written_loop_compute_the_same(name):
     assert list(harness.differences(racing, row.workload.tolerance)) == ["stepfit"]
 
 
-@pytest.mark.parametrize("name", sorted(LAYERS))
+@pytest.mark.parametrize("name", first(LAYERS, {"layers-batchnorm"}))
 def test_rows_of_layers_train_as_in_keras(name):
     os.environ.setdefault("KERAS_BACKEND", "jax")
     names = ["stepfit", "keras"] if name in ("layers-lstm", "layers-batchnorm") else ["stepfit"]

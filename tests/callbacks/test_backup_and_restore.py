@@ -62,7 +62,8 @@ def broken_off(kind, directory, stops=STOPS, callbacks=list, **arguments):
 
 @pytest.mark.parametrize(
     ("kind", "save_freq", "stops"),
-    [("compiled", 5, STOPS), ("compiled", "epoch", STOPS[1:4]), ("compiled", 18, STOPS[1:3]),
+    [pytest.param("compiled", 5, STOPS, marks=pytest.mark.slow),
+     ("compiled", "epoch", STOPS[1:4]), ("compiled", 18, STOPS[1:3]),
      ("compiled", "0.05s", STOPS[::2]), ("stateless", 7, STOPS[::2]), ("gan", 4, STOPS[1::3])],
 )  # fmt: skip
 def test_a_run_that_is_broken_off_ends_the_same(kind, save_freq, stops, tmp_path, expected):

@@ -707,7 +707,9 @@ def _models():
     yield _transformer, transformer, jnp.arange(48).reshape(4, 12), labels
 
 
-@pytest.mark.parametrize("wrap", ["plain", "jit", pytest.param("remat", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "wrap", ["plain", *(pytest.param(w, marks=pytest.mark.slow) for w in ("jit", "remat"))]
+)
 @pytest.mark.parametrize("model", [0, 1, 2, 3], ids=["mlp", "cnn", "lstm", "transformer"])
 def test_no_more_flops_than_value_and_grad(model, wrap):
     fun, params, x, y = list(_models())[model]

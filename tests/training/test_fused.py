@@ -188,8 +188,12 @@ class EveryStep(keras.callbacks.Callback):
         self.seen.append((batch, logs))
 
 
-@pytest.mark.parametrize("batches", [False, True], ids=["arrays", "iterable"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("name", "batches"),
+    [*((name, False) for name in MODELS), ("mlp", True), ("stateless", True),
+     *(pytest.param(name, True, marks=pytest.mark.slow)
+       for name in MODELS if name not in ("mlp", "stateless"))],
+)  # fmt: skip
 def test_any_number_of_steps_gives_the_same_bits(name, batches):
     expected = trained(name, 1, batches=batches)
     for steps in (8, 32, "auto"):
