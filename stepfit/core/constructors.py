@@ -30,6 +30,19 @@ class _Signature:
                     break
 
 
+class SignatureOfInit:
+    """The ``__signature__`` of classes whose `__new__` takes anything: that of their `__init__`.
+
+    Some versions of Python ask an inherited `__new__` before an inherited `__init__`.
+    """
+
+    def __get__(self, instance, cls):
+        if instance is not None:  # which is called in another way
+            raise AttributeError("__signature__")
+        whole = inspect.signature(cls.__init__)
+        return whole.replace(parameters=list(whole.parameters.values())[1:])
+
+
 def _parameters(cls):
     try:
         return list(inspect.signature(cls.__init__).parameters.values())[1:]

@@ -33,6 +33,8 @@ class Configurable:
     _init_arguments: tuple[tuple, dict[str, Any]]  # args, kwargs
     _config_aliases: dict[str, str] = {}  # constructor argument -> attribute with its value now
 
+    __signature__ = constructors.SignatureOfInit()
+
     def __new__(cls, *args, **kwargs):
         if args or kwargs:  # a copy is made without any
             constructors.check(cls, args, kwargs)

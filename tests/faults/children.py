@@ -10,7 +10,6 @@ import os
 import pickle
 import resource
 import signal
-import sys
 import traceback
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -65,7 +64,8 @@ def _run(run, mouth, arguments):
         run(mouth, *arguments)
     except Exception as e:
         mouth.send(("error", type(e).__mro__[1].__name__, str(e), traceback.format_exc()))
-        sys.exit(FAILED)
+        mouth.close()
+        os._exit(FAILED)  # a thread of Orbax's, whose write failed, may fail again at the end
 
 
 def train(mouth, kind, directory, result, cache, save_freq=5, file_limit=None):

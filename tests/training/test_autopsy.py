@@ -298,10 +298,15 @@ def generator(x, y):
             yield x[i : i + BATCH], y[i : i + BATCH]
 
 
+SELDOM = [
+    {"steps_per_execution": 3}, {"callback": Strict}, {"generator": True}, {"prints": True},
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("how", [
-    {}, {"steps_per_execution": 3}, {"steps_per_execution": 5, "copies": True},
-    {"run_eagerly": True}, {"callback": Strict}, {"generator": True},
-    {"generator": True, "steps_per_execution": 4, "copies": True}, {"prints": True},
+    {}, {"steps_per_execution": 5, "copies": True}, {"run_eagerly": True},
+    {"generator": True, "steps_per_execution": 4, "copies": True},
+    *(pytest.param(how, marks=pytest.mark.slow) for how in SELDOM),
 ], ids=str)  # fmt: skip
 def test_however_steps_are_run(how, monkeypatch, capfd):
     options = {k: v for k, v in how.items() if k in ("steps_per_execution", "run_eagerly")}

@@ -109,8 +109,10 @@ def anew():
 
 
 @pytest.mark.parametrize(("make", "data"), [
-    (sequential, arrays), (sequential, one_shot), (sequential, two_generators), (sequential, anew),
-    (sequential, loader), (unbuilt, arrays), (unbuilt, one_shot), (own, arrays), (eager, one_shot),
+    (sequential, arrays), (sequential, one_shot), (sequential, anew), (unbuilt, one_shot),
+    (own, arrays),
+    *(pytest.param(*row, marks=pytest.mark.slow) for row in [
+        (sequential, two_generators), (sequential, loader), (unbuilt, arrays), (eager, one_shot)]),
 ])  # fmt: skip
 def test_a_fit_after_it_is_the_fit_without_it(make, data):
     runs = []

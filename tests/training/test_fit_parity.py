@@ -98,7 +98,19 @@ def same(ours, theirs, tolerance, what):
         np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance, err_msg=what)
 
 
-@pytest.mark.parametrize("row_id", BY_ID)
+SELDOM = {
+    "partial_batch", "shared", "outputs_nested", "outputs_dict", "outputs_list", "bfloat16",
+    "steps_per_execution_partial", "outputs_weights_by_name", "outputs_metrics_by_name",
+    "outputs_dict_list_weights", "outputs_metrics_flat_list", "validation_weights", "inputs_list",
+    "outputs_other_keys", "outputs_loss_none", "outputs_subclassed_dict", "tokens",
+}  # among the slow forms; rows like them are not
+assert SELDOM <= set(BY_ID)
+
+
+@pytest.mark.parametrize(
+    "row_id",
+    [pytest.param(i, marks=pytest.mark.slow) if i in SELDOM else i for i in BY_ID],
+)
 @pytest.mark.filterwarnings("ignore::UserWarning:keras")
 def test_training_is_keras(row_id):
     row = BY_ID[row_id]

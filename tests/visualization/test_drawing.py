@@ -92,9 +92,10 @@ def test_a_gallery_of_images(figures, tmp_path):
         "Label: cat  Pred: dog", "Label: dog  Pred: dog", "Label: Unknown  Pred: cat"
     ]  # fmt: skip
     np.testing.assert_allclose(pictures[0][0].astype(int), IMAGES[0].astype(int), atol=1)
+    before = plt.get_fignums()  # of tests elsewhere
     visualization.plot_image_gallery(IMAGES, rows=1, path=tmp_path / "a.png")
     assert utils.load_img(tmp_path / "a.png").size[0] > 100 and len(figures) == 1
-    assert not plt.get_fignums()
+    assert plt.get_fignums() == before
 
 
 def test_galleries_of_boxes_and_masks(figures):

@@ -146,8 +146,9 @@ class Stops(keras.callbacks.Callback):
 
 
 RESUMED = [
-    "numpy", "scipy csr", "generator", "iterable", "PyDataset, threads", "tf.data", "torch",
-    "grain IterDataset", "grain iterator", "datasets", "datasets, stream",
+    "numpy", "generator", "PyDataset, threads", "tf.data", "torch", "grain IterDataset",
+    *(pytest.param(kind, marks=pytest.mark.slow)
+      for kind in ("scipy csr", "iterable", "grain iterator", "datasets", "datasets, stream")),
 ]  # fmt: skip
 
 
