@@ -226,10 +226,10 @@ HF_ERRORS = [
      "x: expected one dataset, found the splits 'train', 'test'; pass one of them, such as "
      "x['train']."),
     (lambda: make_source(table(t=["a"] * 10), "label").peek(), TypeError,
-     "batch 0 of x, x['t']: expected an array of numbers, found strings (<U1); map them to integers "
-     "first, with a StringLookup or TextVectorization layer: layer(x) for arrays, dataset.map(lambda "
-     "x, y: (layer(x), y)) in a data pipeline; a model that has such a layer takes strings in a "
-     "call, model(x)."),
+     "batch 0 of x, x['t']: expected an array of numbers, found strings (<U1); map them to "
+     "integers first, with a StringLookup or TextVectorization layer: layer(x) for arrays, "
+     "dataset.map(lambda x, y: (layer(x), y)) in a data pipeline; a model that has such a layer "
+     "takes strings in a call, model(x)."),
     (lambda: make_source(table().select([])), ValueError,
      "x: expected a Hugging Face dataset with at least one batch, found none; check the files or "
      "the filter it reads from."),

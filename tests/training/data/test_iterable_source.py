@@ -285,9 +285,9 @@ BAD = [
      "batch 0 of x, x: expected at least one sample, found float32[0,2]."),
     (lambda: iter([(["a"], Y)]), {}, TypeError,
      "batch 0 of x, x: expected an array of numbers, found strings (<U1); map them to integers "
-     "first, with a StringLookup or TextVectorization layer: layer(x) for arrays, dataset.map(lambda "
-     "x, y: (layer(x), y)) in a data pipeline; a model that has such a layer takes strings in a "
-     "call, model(x)."),
+     "first, with a StringLookup or TextVectorization layer: layer(x) for arrays, "
+     "dataset.map(lambda x, y: (layer(x), y)) in a data pipeline; a model that has such a layer "
+     "takes strings in a call, model(x)."),
     (generate, {"batch_size": 32}, ValueError,
      "batch_size: expected no batch_size for such data, found 32, while x (a generator) yields 4 "
      "rows; drop batch_size, or change the batches that a generator makes."),
