@@ -39,8 +39,6 @@ def main(arguments=None):
         "--lost-after", type=float, default=30.0,
         help="seconds after which a silent process counts as lost (default 30)",
     )  # fmt: skip
-    launch.add_argument("script", help="path of the script")
-    launch.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
     plan = commands.add_parser(
         "plan", help="say what a script's first fit would need on many devices, without them"
     )
@@ -51,15 +49,14 @@ def main(arguments=None):
         "--distribution", choices=sorted(_DISTRIBUTIONS), default="sharded",
         help="for a script that sets none: 'sharded' (the default) or 'data'",
     )  # fmt: skip
-    plan.add_argument("script", help="path of the script")
-    plan.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
     look = commands.add_parser(
         "inspect", help="say what is in a file of a model or of weights, without building it"
     )
     look.add_argument("file", help="path of the file, or of a model's folder")
     member = commands.add_parser("member", description="One process of `launch`.")
-    member.add_argument("script")
-    member.add_argument("arguments", nargs=argparse.REMAINDER)
+    for command in (launch, plan, member):
+        command.add_argument("script", help="path of the script")
+        command.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
     options = parser.parse_args(arguments)
     if options.command == "inspect":
         from stepfit.saving import inspection  # the other commands begin without JAX

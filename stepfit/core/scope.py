@@ -76,7 +76,7 @@ class Scope:
         self.scaled_by: set = set()  # ids of optimizers that scaled the loss
         self.calls: list = []  # of a step: (layer, its `training`) of the outermost calls
         self.inputs: dict = {}  # id(array) -> (number of the model's input that it is, array)
-        self.ranges: list = []  # (number of an input, low, high, layer): see `note_range`
+        self.ranges: list = []  # (number of an input, and the arguments of `note_range`)
         self.targets: list = []  # arrays that the compiled loss was given as targets
         for variable, value in state_mapping or ():
             self.bind(variable, value)
@@ -162,11 +162,18 @@ def root_scope():
     return scope
 
 
-def note_range(value, low, high, where):
-    """Say that `value` must hold integers in [low, high]: if it is an input, it gets checked."""
+def note_range(value, low, high, where, size):
+    """Say that `value` must hold integers in [low, high]: if it is an input, it gets checked.
+
+    Args:
+        value: array.
+        low, high: ints.
+        where: the layer that needs it, in words.
+        size: its argument that `high` comes from.
+    """
     root = root_scope()
     if root is not None and id(value) in root.inputs:
-        root.ranges.append((root.inputs[id(value)][0], low, high, where))
+        root.ranges.append((root.inputs[id(value)][0], low, high, where, size))
 
 
 def note_same(value, converted):

@@ -153,7 +153,7 @@ class Embedding(Layer):
                     f"{low if low < 0 else high}", "raise input_dim or check the vocabulary",
                 )  # fmt: skip
         else:  # compiled code cannot raise: an index beyond the table gives NaN
-            scopes.note_range(inputs, 0, self.input_dim - 1, self._where())
+            scopes.note_range(inputs, 0, self.input_dim - 1, self._where(), "input_dim")
             if jnp.issubdtype(index.dtype, jnp.signedinteger):
                 index = index if index.dtype.itemsize >= 4 else index.astype("int32")
                 index = jnp.where(index < 0, jnp.iinfo(index.dtype).max, index)

@@ -198,27 +198,43 @@ def resize(
     return saturate_cast(resized if dtypes.is_float(given) else jnp.round(resized), given)
 
 
-def _margins(where, names, values, size):
-    """Fill in the one of ``(before, after, target)`` that is None: after padding or cropping.
+def _margins(function, word, images, data_format, rows, columns, sign):
+    """Return ``{axis: (before, after)}``, how much to pad or to crop.
 
-    For cropping, `size` is the length that the two margins and the target make up together.
+    Args:
+        function: its name, for messages.
+        word: "padding" or "cropping", as in the names of its arguments.
+        images: array.
+        data_format: of `images`.
+        rows, columns: ``(before, after, target length)``, one of them None.
+        sign: 1 if margins make the image larger, -1 if smaller.
     """
-    given = [v is not None for v in values]
-    if sum(given) != 2:
-        raise errors.bad_value(
-            f"{where}({', '.join(names)})", "exactly two of the three", f"{sum(given)}"
-        )
-    for name, value in zip(names, values, strict=True):
-        if value is not None and value < 0:
-            raise errors.bad_value(f"{where}({name})", "an int of at least 0", repr(value))
-    before, after, target = size(*values)
-    if min(before, after, target) < 0:
-        missing = names[given.index(False)]
-        raise errors.bad_value(
-            f"{where}({missing})", "margins that fit the image",
-            f"{min(before, after, target)} for {missing}, which the others leave",
-        )  # fmt: skip
-    return before, after, target
+    margins = {}
+    sides = (("top", "bottom", "height"), rows), (("left", "right", "width"), columns)
+    for axis, ((first, last, length), values) in zip(spatial_axes(data_format), sides, strict=True):
+        names = f"{first}_{word}", f"{last}_{word}", f"target_{length}"
+        given = [v is not None for v in values]
+        if sum(given) != 2:
+            raise errors.bad_value(
+                f"{function}({', '.join(names)})", "exactly two of the three", f"{sum(given)}"
+            )
+        for name, value in zip(names, values, strict=True):
+            if value is not None and value < 0:
+                raise errors.bad_value(f"{function}({name})", "an int of at least 0", repr(value))
+        before, after, target = values
+        if target is None:
+            target = images.shape[axis] + sign * (before + after)
+        both = sign * (target - images.shape[axis])
+        before = both - after if before is None else before
+        after = both - before
+        if min(before, after, target) < 0:
+            missing = names[given.index(False)]
+            raise errors.bad_value(
+                f"{function}({missing})", "margins that fit the image",
+                f"{min(before, after, target)} for {missing}, which the others leave",
+            )  # fmt: skip
+        margins[axis % images.ndim] = before, after
+    return margins
 
 
 @op
@@ -243,23 +259,11 @@ def pad_images(
     [[0.0, 1.0, 1.0, 0.0]]
     """
     images = as_images(images, "pad_images(images)")
-    pads = [(0, 0)] * images.ndim
-    for axis, names, values in (
-        (0, ("top_padding", "bottom_padding", "target_height"),
-         (top_padding, bottom_padding, target_height)),
-        (1, ("left_padding", "right_padding", "target_width"),
-         (left_padding, right_padding, target_width)),
-    ):  # fmt: skip
-        axis = spatial_axes(data_format)[axis]
-        length = images.shape[axis]
-
-        def size(before, after, target, length=length):
-            before = target - after - length if before is None else before
-            after = target - before - length if after is None else after
-            return before, after, length + before + after
-
-        pads[axis] = _margins("pad_images", names, values, size)[:2]
-    return jnp.pad(images, pads)
+    margins = _margins(
+        "pad_images", "padding", images, data_format, (top_padding, bottom_padding, target_height),
+        (left_padding, right_padding, target_width), sign=1,
+    )  # fmt: skip
+    return jnp.pad(images, [margins.get(axis, (0, 0)) for axis in range(images.ndim)])
 
 
 @op
@@ -284,22 +288,13 @@ def crop_images(
     [[1.0, 2.0]]
     """
     images = as_images(images, "crop_images(images)")
-    for axis, names, values in (
-        (0, ("top_cropping", "bottom_cropping", "target_height"),
-         (top_cropping, bottom_cropping, target_height)),
-        (1, ("left_cropping", "right_cropping", "target_width"),
-         (left_cropping, right_cropping, target_width)),
-    ):  # fmt: skip
-        axis = spatial_axes(data_format)[axis] % images.ndim
-        length = images.shape[axis]
-
-        def size(before, after, target, length=length):
-            before = length - target - after if before is None else before
-            target = length - before - after if target is None else target
-            return before, length - before - target, target
-
-        before, _, target = _margins("crop_images", names, values, size)
-        images = jax.lax.slice_in_dim(images, before, before + target, axis=axis)
+    margins = _margins(
+        "crop_images", "cropping", images, data_format,
+        (top_cropping, bottom_cropping, target_height),
+        (left_cropping, right_cropping, target_width), sign=-1,
+    )  # fmt: skip
+    for axis, (before, after) in margins.items():
+        images = jax.lax.slice_in_dim(images, before, images.shape[axis] - after, axis=axis)
     return images
 
 

@@ -79,11 +79,11 @@ class ValueChecks:
             self._loss.check_labels(y, names[1], weights)
         if self._ranges:
             found = jax.tree_util.tree_leaves_with_path(x)
-            for index, low, high, where in self._ranges:
+            for index, *limits in self._ranges:
                 if index < len(found) and few(found[index][1]):
                     path, leaf = found[index]
                     name = names[0] + jax.tree_util.keystr(path)
-                    check_range(name, leaf, low, high, where)
+                    check_range(name, leaf, *limits)
 
 
 class CheckedSource(DataSource):
@@ -160,8 +160,8 @@ def check_finite(array, path):
     raise errors.bad_value(path, "finite numbers", found, fix)
 
 
-def check_range(path, array, low, high, where):
-    """Raise where integers that a layer looks up are beyond its table."""
+def check_range(path, array, low, high, where, size):
+    """Raise where integers are beyond the table of the layer `where`, whose argument is `size`."""
     array = np.asarray(array)
     if not array.size:
         return
@@ -169,7 +169,6 @@ def check_range(path, array, low, high, where):
     if smallest >= low and largest <= high:
         return
     found = smallest if smallest < low else largest
-    size = "num_tokens" if where.startswith("CategoryEncoding ") else "input_dim"
     raise errors.bad_value(
         path, f"integers in [{low}, {high}] for {where}", f"{found:g}",
         f"raise {size} or check the vocabulary" if found > high else "indices start at 0",

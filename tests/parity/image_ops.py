@@ -12,7 +12,7 @@ VOLUME = rng.uniform(size=(2, 4, 5, 4, 2)).astype("float32")
 CHANNELS_FIRST = {"data_format": "channels_first"}
 
 TURN = np.array([0.83, -0.42, 1.37, 0.51, 0.88, -0.71, 0, 0], "float32")
-TURNS = np.stack([TURN, [1.3, 0.1, -0.9, -0.2, 0.7, 2.3, 0, 0]]).astype("float32")
+TURNS = np.stack([TURN, [1.31, 0.13, -0.92, -0.23, 0.73, 2.37, 0, 0]]).astype("float32")
 CORNERS = np.array([[0, 0], [4, 0], [0, 5], [4, 5]], "float32")
 MOVED = np.array([[0.3, 0.4], [3.7, -0.2], [-0.6, 4.1], [4.4, 5.3]], "float32")
 PLACES = rng.uniform(-4, 9, (2, 4, 3)).astype("float32")

@@ -55,7 +55,7 @@ class CategoryEncoding(DataLayer):
         inputs = jnp.asarray(inputs)
         index = inputs if jnp.issubdtype(inputs.dtype, jnp.integer) else inputs.astype("int32")
         if isinstance(index, jax.core.Tracer):  # compiled code cannot raise: the rest is left out
-            scopes.note_range(inputs, 0, self.num_tokens - 1, self._where())
+            scopes.note_range(inputs, 0, self.num_tokens - 1, self._where(), "num_tokens")
         else:
             self._check_range(np.asarray(index))
         if count_weights is not None:
