@@ -202,11 +202,9 @@ class CallbackList(Callback):
 
 def _defines(callback, hook):
     """Say whether a callback replaces a hook, on its class or on the instance."""
-    names = (hook, _ALIASES[hook]) if hook in _ALIASES else (hook,)
-    return any(
-        name in vars(callback) or getattr(type(callback), name) is not getattr(Callback, name)
-        for name in names
-    )
+    if hook in vars(callback) or getattr(type(callback), hook) is not getattr(Callback, hook):
+        return True
+    return hook in _ALIASES and _defines(callback, _ALIASES[hook])
 
 
 def _flatten(callbacks, path):

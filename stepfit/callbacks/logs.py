@@ -16,6 +16,8 @@ def plain_logs(logs):
     """
     if callable(logs):
         logs = logs()
+    if all(type(value) is float for value in (logs or {}).values()):  # as the model gives them
+        return dict(sorted(logs.items())) if logs else {}
     flat = {}
     for name, value in sorted(jax.device_get(dict(logs or {})).items()):
         if isinstance(value, dict):

@@ -30,6 +30,9 @@ class Tracked:
     if not TYPE_CHECKING:  # to a type checker, every name could be set
 
         def __setattr__(self, name, value):
+            if name in self._unwatched_names:  # running calls write them
+                object.__setattr__(self, name, value)
+                return
             before = vars(self).get(name, _MISSING)
             object.__setattr__(self, name, value)
             self._note_change(name, before)
@@ -37,11 +40,12 @@ class Tracked:
         def __delattr__(self, name):
             before = vars(self).get(name, _MISSING)
             object.__delattr__(self, name)
-            self._note_change(name, before)
+            if name not in self._unwatched_names:
+                self._note_change(name, before)
 
     def _note_change(self, name, before):
         held = vars(self)  # what a property's setter changes is counted where it is stored
-        if held.get(name, _MISSING) is not before and name not in self._unwatched_names:
+        if held.get(name, _MISSING) is not before:
             counter.note()
             if not scopes.in_stateless_scope():  # what a traced step writes changes nothing
                 held["_changed_at"] = counter.count()
@@ -155,7 +159,9 @@ def _items(box):
 
 def _is_as_before(entry):
     box, items = entry
-    return len(box) == len(items) and all(map(operator.is_, _items(box), items))
+    if len(box) != len(items):
+        return False
+    return not items or all(map(operator.is_, _items(box), items))  # most are empty
 
 
 def _containers(roots):

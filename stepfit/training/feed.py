@@ -87,7 +87,8 @@ class ArrayFeed:
         program = self._programs.get(rows)
         if not self._runner.holds(program):
             batch = self._source.batch_specs(rows)
-            program = self._runner.program(batch, resident=self._resident)
+            alone = 1 if self._source.most_together(rows) == 1 else None
+            program = self._runner.program(batch, capacity=alone, resident=self._resident)
             self._programs[rows] = program
         return program
 

@@ -8,6 +8,10 @@ import contextlib
 import signal
 import threading
 import warnings
+
+# Those of `signal` look for names of handlers, which takes longer than all else here.
+from _signal import getsignal  # type: ignore[import-not-found]
+from _signal import signal as set_handler
 from typing import Any
 
 TERMINATED = 128 + signal.SIGTERM  # the exit status that shells report for it
@@ -32,11 +36,11 @@ class SafeInterrupts:
     def __enter__(self):
         self._previous = {}
         if _in_main_thread():
-            ours = [n for n, default in _DEFAULTS.items() if signal.getsignal(n) == default]
+            ours = [n for n, default in _DEFAULTS.items() if getsignal(n) == default]
             if ours:  # before a signal can come in
                 SafeInterrupts._received, SafeInterrupts._running = None, 0
             for number in ours:
-                self._previous[number] = signal.signal(number, self._handle)
+                self._previous[number] = set_handler(number, self._handle)
         return self
 
     def _handle(self, number, frame):
@@ -107,7 +111,7 @@ class SafeInterrupts:
 
     def __exit__(self, kind, value, trace):
         for number in reversed(self._previous):  # Ctrl-C last: from then on it raises
-            signal.signal(number, self._previous[number])
+            set_handler(number, self._previous[number])
         terminated = self._received == signal.SIGTERM  # which no error may make forgotten
         if self._previous and (kind is None or terminated):
             self.check()

@@ -29,6 +29,7 @@ from jax.extend.core import jaxpr_as_fun
 from stepfit.core import jax_private, memory
 from stepfit.rewrite import rewrite
 from stepfit.training.buffers import Ring, bytes_of
+from stepfit.training.data import leaves
 from stepfit.training.spread import Spread
 
 BUFFER_BYTES = 4 << 20  # of the inputs, and of the outputs, of one chunk
@@ -43,8 +44,8 @@ _compilers = concurrent.futures.ThreadPoolExecutor(2, thread_name_prefix="stepfi
 
 def form_of(batch):
     """Return ``(key, structure, specs)`` of a batch: its form, hashable, and the same in parts."""
-    leaves, structure = jax.tree.flatten(batch)
-    specs = tuple(map(spec, leaves))
+    parts, structure = jax.tree.flatten(batch)
+    specs = tuple(map(spec, parts))
     return (structure, tuple((s.shape, s.dtype) for s in specs)), structure, specs
 
 
@@ -52,10 +53,7 @@ def spec(leaf):
     """Return the shape and dtype that an array has on the device (float64 is float32 there)."""
     if not hasattr(leaf, "dtype"):
         leaf = np.asarray(leaf)
-    dtype = jax.dtypes.canonicalize_dtype(leaf.dtype)
-    if type(leaf) is jax.ShapeDtypeStruct and leaf.dtype == dtype and leaf.sharding is None:
-        return leaf
-    return jax.ShapeDtypeStruct(leaf.shape, dtype)
+    return leaves.spec(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype))
 
 
 class Traced:
@@ -232,9 +230,9 @@ class Program:
                 carried = self.spread.constrain(carried, self.carried)
             return logs, carried
 
-        if not self.fused:
+        if self.capacity == 1:
             logs, carried = step(jnp.uint32(0), [*donated, *kept])
-            return [log[None] for log in logs], _work(control), carried
+            return [jnp.asarray(log)[None] for log in logs], control[2], carried
 
         def body(index, state):
             carried, stacked = state

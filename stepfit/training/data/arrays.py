@@ -142,7 +142,8 @@ class ArraySource(DataSource):
         if class_weight is not None:
             sample_weight = class_weights.combine(y, sample_weight, class_weight, names[1])
         self.data = pack_x_y_sample_weight(x, y, sample_weight)
-        self.num_samples = leaves.named_leaves(self.data, "x")[0][1].shape[0]
+        held = jax.tree.leaves(self.data)
+        self.num_samples = held[0].shape[0]
         self.batch_size = batch_size or _default_batch_size(self.num_samples, steps)
         self.batches_per_pass = -(-self.num_samples // self.batch_size)
         self.num_batches = steps or self.batches_per_pass
@@ -154,7 +155,6 @@ class ArraySource(DataSource):
             warnings.warn(text, UserWarning, stacklevel=2)
             self.num_batches = self.batches_per_pass
         self.shuffle, self.seed = shuffle, seed
-        held = jax.tree.leaves(self.data)
         self.nbytes = sum(leaf.nbytes for leaf in held)
         if any(isinstance(leaf, SparseRows) for leaf in held):
             self.nbytes = math.inf  # never as a whole on the device
@@ -199,6 +199,11 @@ class ArraySource(DataSource):
             return self.num_samples % self.batch_size, 1
         return self.batch_size, min(full - index, self.num_batches - step)
 
+    def most_together(self, rows):
+        """Return how many batches of so many rows may lie together."""
+        full = self.num_samples // self.batch_size
+        return min(full, self.num_batches) if rows == self.batch_size else 1
+
     def sizes_of(self, epoch):
         """Return the sizes that batches of an epoch may have."""
         last = self.num_samples % self.batch_size
@@ -208,7 +213,7 @@ class ArraySource(DataSource):
     def batch_specs(self, rows):
         """Return the form of a batch of so many rows, without its values."""
         if rows not in self._specs:
-            of = lambda a: jax.ShapeDtypeStruct((rows, *a.shape[1:]), a.dtype)
+            of = lambda a: leaves.spec((rows, *a.shape[1:]), a.dtype)
             self._specs[rows] = jax.tree.map(of, self.data)
         return self._specs[rows]
 

@@ -4,6 +4,7 @@ A structure is a dict, list or tuple of structures or leaves; None is an empty s
 (of lists) of plain numbers is one array, not a structure.
 """
 
+import functools
 import sys
 
 import jax
@@ -12,6 +13,12 @@ import numpy as np
 
 from stepfit.core import config, errors
 from stepfit.training.data import sparse
+
+
+@functools.lru_cache(maxsize=1024)
+def spec(shape, dtype):
+    """Return the `jax.ShapeDtypeStruct`, which takes long to make."""
+    return jax.ShapeDtypeStruct(shape, dtype)
 
 
 def is_structure(value):

@@ -5,6 +5,8 @@ so a run resumed elsewhere reads its data in the same order. Its numbers come fr
 generator, which is ready at once for any seed and place.
 """
 
+import threading
+
 import numpy as np
 
 _MASK = 2**64 - 1
@@ -19,6 +21,20 @@ def permutation(size, seed, *place):
         place: at most two non-negative integers, such as the epoch and the step.
     """
     first, second = (*place, 0, 0)[:2]
-    key = np.array([(seed ^ seed >> 64) & _MASK, first], "uint64")
-    counter = np.array([0, 0, 0, second], "uint64")  # the low words count the draws
-    return np.random.RandomState(np.random.Philox(key=key, counter=counter)).permutation(size)
+    state = _mine.generator.state
+    state["state"]["key"][:] = (seed ^ seed >> 64) & _MASK, first
+    state["state"]["counter"][:] = 0, 0, 0, second  # the low words count the draws
+    state["buffer_pos"], state["has_uint32"] = 4, 0  # nothing is left of an earlier place
+    _mine.generator.state = state
+    return _mine.random.permutation(size)
+
+
+class _Mine(threading.local):
+    """A generator for each thread, moved from place to place: a new one takes longer to make."""
+
+    def __init__(self):
+        self.generator = np.random.Philox(0)
+        self.random = np.random.RandomState(self.generator)
+
+
+_mine = _Mine()
