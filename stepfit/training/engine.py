@@ -268,7 +268,7 @@ class Runner:
         self.begin("a single batch")
         if self.eager:
             return self._run_eagerly(batch)
-        program = self.program(batch, capacity=1 if self.kind == "predict" else None)
+        program = self.program(batch, capacity=1)
         slot = program.ring.take()
         write_batch(program, slot, 0, batch)
         result = self.run(Chunk(program, slot, 0, 1))

@@ -133,9 +133,11 @@ def _program_report(program):
 
 
 def _mode(program):
-    if program.fused:
-        return f"fused, up to {program.most_steps} steps per dispatch"
-    return f"step by step ({program.why})"
+    if not program.fused:
+        return f"step by step ({program.why})"
+    if program.most_steps == 1:
+        return "one step per dispatch"
+    return f"fused, up to {program.most_steps} steps per dispatch"
 
 
 def _count(number, what, plural="s"):
