@@ -27,7 +27,7 @@ _GRACE = 10.0  # seconds that processes have to end by themselves after one has 
 def main(arguments=None):
     """Run the command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="stepfit", description="Commands around training.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{launch,plan,inspect}")
     launch = commands.add_parser(
         "launch", help="run a script in several processes that train together"
     )
@@ -42,9 +42,7 @@ def main(arguments=None):
     plan = commands.add_parser(
         "plan", help="say what a script's first fit would need on many devices, without them"
     )
-    plan.add_argument(
-        "--mesh", required=True, help="axes and their sizes: batch=256,model=8", type=_mesh
-    )
+    plan.add_argument("--mesh", help="axes and their sizes: batch=256,model=8", type=_mesh)
     plan.add_argument(
         "--distribution", choices=sorted(_DISTRIBUTIONS), default="sharded",
         help="for a script that sets none: 'sharded' (the default) or 'data'",
@@ -56,7 +54,10 @@ def main(arguments=None):
     member = commands.add_parser("member", description="One process of `launch`.")
     for command in (launch, plan, member):
         command.add_argument("script", help="path of the script")
-        command.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
+        command.add_argument(
+            "arguments", nargs=argparse.REMAINDER,
+            help="its arguments: all that stands after it",
+        )  # fmt: skip
     options = parser.parse_args(arguments)
     if options.command == "inspect":
         from stepfit.saving import inspection  # the other commands begin without JAX
@@ -67,6 +68,14 @@ def main(arguments=None):
     if not os.path.isfile(options.script):
         parser.error(f"expected the path of a script, found {options.script!r}")
     if options.command == "plan":
+        if options.mesh is None:
+            found = "--mesh after the script, as its argument" if any(
+                a.split("=")[0] == "--mesh" for a in options.arguments
+            ) else "none"  # fmt: skip
+            plan.error(
+                f"expected --mesh before the script, found {found}; write: "
+                f"stepfit plan --mesh batch=4,model=2 {options.script}"
+            )
         return _plan(options)
     if options.processes < 1:
         parser.error(f"-n: expected at least 1, found {options.processes}")
@@ -79,8 +88,8 @@ def _mesh(text):
         pairs = [part.split("=") for part in text.split(",")]
         axes = {name.strip(): int(size) for name, size in pairs}
     except ValueError:
-        axes = {}
-    if not axes or min(axes.values()) < 1:
+        pairs, axes = [], {}
+    if not axes or len(axes) < len(pairs) or min(axes.values()) < 1:
         raise argparse.ArgumentTypeError(f"expected axes such as batch=4,model=2, found {text!r}")
     return axes
 
@@ -117,20 +126,35 @@ def _member(script, arguments):
     initialize()
     try:
         _as_main(script, arguments)
-    except Exception:  # the others must not wait for a farewell
-        traceback.print_exc()
+    except KeyboardInterrupt as error:  # somebody asked for it: one line in place of a traceback
+        frame = traceback.extract_tb(_from(script, error))[0]
+        print(f"stopped by Ctrl-C at line {frame.lineno} of {frame.filename}", flush=True)
+        sys.excepthook = lambda *_: None
+        raise
+    except Exception as error:  # the others must not wait for a farewell
+        traceback.print_exception(error.with_traceback(_from(script, error)))
         sys.stdout.flush()
         os._exit(1)
     return 0
+
+
+def _from(script, error):
+    """Return an error's traceback without what came before the script."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename != script:
+        trace = trace.tb_next
+    return trace or error.__traceback__
 
 
 def _launch(options):
     """Start the processes, pass on what they print, end them all when one fails."""
     port = _free_port()
     started = [_start(options, number, port) for number in range(options.processes)]
-    before = {n: signal.signal(n, _passing_on(started)) for n in (signal.SIGINT, signal.SIGTERM)}
+    asked: list[float] = []  # when it was asked to stop
+    handler = _passing_on(started, asked)
+    before = {n: signal.signal(n, handler) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
-        status = _wait(started)
+        status = _wait(started, asked)
     finally:
         for process in started:
             if process.poll() is None:
@@ -180,10 +204,11 @@ def _pass_on(stream, label):
         sys.stdout.flush()
 
 
-def _passing_on(started):
+def _passing_on(started, asked):
     """Return a handler that passes a signal on: the processes stop together, at a safe point."""
 
     def handle(number, frame):
+        asked.append(time.monotonic())
         for process in started:
             if process.poll() is None:
                 process.send_signal(number)
@@ -191,11 +216,23 @@ def _passing_on(started):
     return handle
 
 
-def _wait(started):
-    """Wait for all processes; returns the exit status of the first that failed, or 0."""
+def _wait(started, asked):
+    """Wait for all processes; returns the exit status of the first that failed, or 0.
+
+    Who asks twice means it: what then hangs, as processes do that wait for one another, is killed
+    after a while, or when asked a third time.
+    """
     failed, deadline = None, float("inf")
     while any(process.poll() is None for process in started):
-        if failed is None:
+        if len(asked) > 2 or len(asked) > 1 and time.monotonic() > asked[1] + _GRACE:
+            running = [i for i, process in enumerate(started) if process.poll() is None]
+            print(f"stepfit launch: ending processes {running}: they did not end when asked to "
+                  f"{len(asked)} times. Run the command again: with BackupAndRestore it goes on "
+                  "from the last backup.", flush=True)  # fmt: skip
+            for number in running:
+                started[number].kill()
+                started[number].wait()
+        elif failed is None:
             failed = _failure(started)
             if failed is not None:
                 deadline = time.monotonic() + _GRACE

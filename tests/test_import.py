@@ -107,7 +107,7 @@ MAY_KNOW = {  # room -> the other rooms it may import
     "backend": {"core"},
     "mixed_precision": {"core", "optimizers"},
     "preprocessing": {"ops", "utils"} | LOW,
-    "visualization": {"utils"} | LOW,
+    "visualization": {"distribution", "utils"} | LOW,
     "wrappers": {"utils"} | LOW,
 }
 

@@ -148,14 +148,20 @@ class OrbaxCheckpoint(Saver):
                 found = f"those of steps {steps}" if steps else "none"
                 raise errors.bad_value(where, expected, found)
             step, args = steps[-1] if step is None else step, _orbax().args
-            found = manager.restore(
-                step, args=args.Composite(state=args.StandardRestore(), paths=args.JsonRestore())
-            )
+            wanted = args.Composite(state=args.StandardRestore(), paths=args.JsonRestore())
+            try:
+                found = manager.restore(step, args=wanted)
+                parts = {name: list(paths) for name, paths in found["paths"].items()}
+            except Exception as e:
+                text = f"{type(e).__name__}: {(str(e).splitlines() or [''])[0]}"
+                raise errors.bad_value(
+                    where, f"the checkpoint of step {step}, whole", text, "load another step"
+                ) from e
         finally:
             if manager is not None:
                 manager.close()
         pairs = []
-        for part, paths in found["paths"].items():
+        for part, paths in parts.items():
             variables = model._state_part(part)
             if not variables and part not in _WEIGHTS:
                 continue

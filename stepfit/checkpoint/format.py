@@ -66,5 +66,8 @@ def parse_manifest(data):
     own = hashlib.sha256(text.encode()).hexdigest()
     if data != f"{text}{mark}{own}\n".encode() or not mark:
         return None
-    lines = (line.split("  ", 1) for line in text.splitlines())
-    return {name: checksum for checksum, name in lines}
+    lines = [line.partition("  ") for line in text.splitlines()]
+    names = [pathlib.PurePosixPath(name) for _, _, name in lines]
+    if any(name.is_absolute() or ".." in name.parts or not name.parts for name in names):
+        return None  # `manifest_text` writes none that lies elsewhere
+    return {name: checksum for checksum, _, name in lines}

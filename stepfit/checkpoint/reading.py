@@ -48,6 +48,14 @@ def read(folder):
     wrong = _wrong_files(folder)
     if wrong:
         raise Damaged(wrong[0] + _tensors_hit(folder, wrong))
+    try:
+        return _read(folder)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+        text = f"its JSON is not what backups hold ({type(e).__name__}: {e})"
+        raise Damaged(text) from e
+
+
+def _read(folder):
     entries = _json(folder / format.TENSORS)
     document = _json(folder / format.STATE)
     if document["format"] != format.FORMAT:

@@ -9,6 +9,8 @@ as ``validation_data[0]``), says what was *expected* there and what was *found*,
 import difflib
 import functools
 import inspect
+import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -79,6 +81,17 @@ def bad_type(where, expected, found, fix=None):
     if not isinstance(found, str):
         found = describe(found)
     return StepfitTypeError(message(where, expected, found, fix))
+
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def users_level():
+    """Return the `stacklevel` with which a warning names the user's line, not one of stepfit's."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def nearest(name, known):

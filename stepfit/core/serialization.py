@@ -102,11 +102,11 @@ def serialize(value):
         return {k: serialize(v) for k, v in value.items()}
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         return value.item()
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "OUSMm":
         config = {"value": value.tolist(), "dtype": value.dtype.name}
         return {"class_name": "__numpy__", "config": config}
     if isinstance(value, bytes):
-        return {"class_name": "__bytes__", "config": {"value": value.decode("utf-8")}}
+        return {"class_name": "__bytes__", "config": {"value": _text(value)}}
     if isinstance(value, slice):
         ends = {"start": value.start, "stop": value.stop, "step": value.step}
         return {"class_name": "__slice__", "config": serialize(ends)}
@@ -118,7 +118,26 @@ def serialize(value):
         return _note_shared(value, serialize_object(value))
     if isinstance(value, types.FunctionType):
         return _function(value)
-    return get_registered_name(value) if callable(value) else value
+    return _name_of(value) if callable(value) else value
+
+
+def _text(value):
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        raise errors.bad_value("a config", "bytes that are text in UTF-8", "others") from None
+
+
+def _name_of(fn):
+    """Return the name of something that can be called; for a file, it must have one."""
+    name = get_registered_name(fn)
+    if _shared.get() is not None and name == type(fn).__name__ and not hasattr(fn, "__name__"):
+        raise errors.bad_value(
+            "a config", "a function with a name, or an object with get_config",
+            errors.describe(fn), "write it as a function, and register it with "
+            "@keras.saving.register_keras_serializable()",
+        )  # fmt: skip
+    return name
 
 
 def serialize_object(obj):
@@ -162,13 +181,14 @@ def _bytecode(fn):
         "A lambda is saved as bytecode: it will be loaded with safe_mode=False only, and by this "
         "version of Python; use a function with a name, registered with "
         "@keras.saving.register_keras_serializable().",
-        stacklevel=2,
+        stacklevel=errors.users_level(),
     )
     code = base64.encodebytes(marshal.dumps(fn.__code__)).decode("ascii")
     closure = fn.__closure__ and [c.cell_contents for c in fn.__closure__]
     defaults = fn.__defaults__ and list(fn.__defaults__)
-    value = [code, serialize(defaults), serialize(closure)]
-    return {"class_name": "__lambda__", "config": {"value": value}}
+    parts = {"code": code, "defaults": serialize(defaults), "closure": serialize(closure)}
+    # Keras reads `value`, but its Lambda layer the three by name.
+    return {"class_name": "__lambda__", "config": {"value": list(parts.values()), **parts}}
 
 
 # -- from plain data -----------------------------------------------------------------------------
@@ -252,7 +272,8 @@ def _lambda(config):
             "@keras.saving.register_keras_serializable() and save the model anew; or, if you trust "
             "whoever wrote the file as you trust a program, pass safe_mode=False",
         )  # fmt: skip
-    code, defaults, closure = config["value"]
+    names = ("code", "defaults", "closure")  # as Keras's Lambda layer writes them
+    code, defaults, closure = config.get("value") or [config[name] for name in names]
     cells = None if closure is None else tuple(types.CellType(c) for c in closure)
     code = marshal.loads(base64.b64decode(code))
     defaults = None if defaults is None else tuple(defaults)
@@ -281,7 +302,12 @@ def find_class(value):
         return _Policy
     if found is None:
         known = [*custom_objects.known_names(), *(k for k in _builtin if isinstance(k, str))]
-        raise errors.unknown_name("config['class_name']", "registered class", name, known)
+        near = errors.nearest(name, known)
+        raise errors.bad_value(
+            "config['class_name']", "the name of a registered class", repr(name),
+            (f"did you mean {near!r}? A" if near else "a") + " class of your own: decorate it with "
+            "@keras.saving.register_keras_serializable(), or pass it in custom_objects",
+        )  # fmt: skip
     return found
 
 
@@ -307,9 +333,13 @@ def find_function(value, kind=None):
             entries = catalogue.catalogue(where).entries if where in _CATALOGUED else {}
             if name in entries:
                 return entries[name]
-    raise errors.unknown_name(
-        "config of a function", "registered function", name, custom_objects.known_names()
-    )
+    known = custom_objects.known_names()
+    if known:
+        raise errors.unknown_name("config of a function", "registered function", name, known)
+    raise errors.bad_value(
+        "config of a function", "a function that was registered", repr(name),
+        "decorate it with @keras.saving.register_keras_serializable(), or pass custom_objects",
+    )  # fmt: skip
 
 
 _FUNCTIONS = ("activations", "losses", "metrics", "ops")
@@ -371,6 +401,28 @@ _KERAS_ONLY = {
 
 
 _MAY_NAME_FILES = ("vocabulary", "idf_weights")  # in code; a config reads no other file
+_MOST = {  # of what is made while the object is, before anything is compared with the file
+    "num_thresholds": 10**5, "num_classes": 5000, "ngrams": 100, "output_size": 10**4,
+    "fft_length": 2**16, "frame_length": 2**16, "num_mel_bins": 512,
+    "Discretization.num_bins": 10**6,
+}  # fmt: skip
+
+
+def _is_ours(cls, argument):
+    """Say whether a class, or one that it inherits from, is stepfit's and has such an argument."""
+    return any(is_own(c) and argument in constructors.known(c) for c in cls.__mro__)
+
+
+def _check_most(cls, argument, value):
+    names = [argument, *(f"{c.__name__}.{argument}" for c in cls.__mro__ if is_own(c))]
+    most = next((_MOST[name] for name in names if name in _MOST), None)
+    numbers = value if isinstance(value, list) else [value]
+    too_large = [n for n in numbers if isinstance(n, (int, float)) and most and n > most]
+    if too_large and _is_ours(cls, argument):
+        raise errors.bad_value(
+            f"config of {cls.__name__}: {argument}", f"at most {most}", f"{too_large[0]}",
+            "make such an object in code",
+        )  # fmt: skip
 
 
 def arguments(cls, config, custom=None):
@@ -386,7 +438,8 @@ def arguments(cls, config, custom=None):
                     "can do", errors.describe(value),
                 )  # fmt: skip
             continue
-        if own and key in _MAY_NAME_FILES and isinstance(value, str):
+        _check_most(cls, key, value)
+        if key in _MAY_NAME_FILES and isinstance(value, str) and _is_ours(cls, key):
             raise errors.bad_value(
                 f"config of {cls.__name__}: {key}", "the values themselves, or None for those that "
                 "are kept beside the config", "the path of a file", "pass it to the layer in code",

@@ -3,6 +3,7 @@
 import collections
 import collections.abc
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -126,6 +127,9 @@ class LayoutMap(collections.abc.MutableMapping):
     Raises:
         ValueError: a key that is there already; on reading, a path that two keys match.
 
+    Warns:
+        UserWarning: a key matches the end of a variable's path, and no whole path before it.
+
     Example:
 
     >>> import stepfit as keras
@@ -139,11 +143,28 @@ class LayoutMap(collections.abc.MutableMapping):
     def __init__(self, device_mesh: DeviceMesh):
         self._layouts: dict[str, TensorLayout] = {}
         self._device_mesh = device_mesh
+        self._settled: set[str] = set()  # keys that matched a variable, or were warned of
 
     @property
     def device_mesh(self) -> DeviceMesh:
         """The mesh."""
         return self._device_mesh
+
+    def of_variable(self, path: str) -> TensorLayout | None:
+        """Return the layout of a variable's path, or None; warn where a key nearly matches it."""
+        layout = self[path]
+        for key in self._layouts.keys() - self._settled:
+            whole = layout is not None and (key == path or re.fullmatch(key, path))
+            if whole or (layout is None and re.fullmatch(f".*/(?:{key})", path)):
+                self._settled.add(key)
+                if not whole:
+                    warnings.warn(
+                        f"LayoutMap[{key!r}]: expected a key that matches the whole path of a "
+                        f"variable, found one that matches the end of {path!r}, which is copied "
+                        f"to every device; write {'.*' + key!r}.",
+                        UserWarning, stacklevel=2,
+                    )  # fmt: skip
+        return layout
 
     def __getitem__(self, key: str) -> TensorLayout | None:
         if key in self._layouts:

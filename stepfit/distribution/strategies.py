@@ -168,7 +168,7 @@ def _by_map(layout_map, variable):
     weight = variable.reference
     if weight is not None and weight.shape == variable.shape:
         variable = weight
-    return layout_map[variable.path]
+    return layout_map.of_variable(variable.path)
 
 
 def _mesh(device_mesh, devices):

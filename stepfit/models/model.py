@@ -162,6 +162,7 @@ class Model(Trainer, Layer):
         Args:
             filepath: a file that `save_weights`, `save`, `ModelCheckpoint` or Keras wrote.
             skip_mismatch: whether layers whose arrays do not fit, or are missing, are left alone.
+            kwargs: `by_name`, `prefix` and `objects_to_skip` take parts of a file.
 
         Returns:
             What was loaded, and what was not.

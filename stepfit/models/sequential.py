@@ -35,7 +35,7 @@ class Sequential(Model):
         trainable: bool = True,
         name: str | None = None,
     ):
-        super().__init__(trainable=trainable, name=name)
+        super().__init__(trainable=trainable, name=name, autocast=False)  # its layers do that
         self._stack: list[Layer] = []
         self._tensor: Any = None  # the symbolic output so far
         self._source: Any = None

@@ -29,7 +29,10 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, ValueError, EOFError, OverflowError, NotImplementedError) as e:
-            raise wrong(place, "a zip archive", _reason(e)) from None
+            raise wrong(
+                place, "a zip archive", f"none that opens ({_reason(e)})",
+                "it may be cut off: use another copy of it",
+            ) from None  # fmt: skip
         try:
             self._members = self._check()
         except BaseException:
@@ -38,7 +41,7 @@ class Archive:
 
     def _check(self):
         members: dict[str, zipfile.ZipInfo] = {}
-        spans = []
+        spans, lower = [], set[str]()
         infos = self._zip.infolist()
         if len(infos) > MOST_MEMBERS:
             raise wrong(self.place, f"at most {MOST_MEMBERS} members", f"{len(infos)}")
@@ -47,8 +50,9 @@ class Archive:
             if "\\" in info.orig_filename or "\0" in info.orig_filename:
                 raise wrong(where, "a relative path with '/'", "a backslash or a zero byte")
             paths.check_member(info.filename, self.place)
-            if info.filename in members or info.filename.lower() in map(str.lower, members):
+            if info.filename.lower() in lower:
                 raise wrong(where, "each name once", "it twice")
+            lower.add(info.filename.lower())
             mode = info.external_attr >> 16
             if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_IFMT(mode) == 0):
                 raise wrong(where, "a plain file", "a link or a device")

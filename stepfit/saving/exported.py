@@ -120,7 +120,9 @@ def _described(metadata, place):
     inputs, names = metadata.get("inputs"), metadata.get("names")
     for found, what in ((inputs, "inputs"), (names, "names")):
         if not isinstance(found, list):
-            raise wrong(f"{place}: {what!r}", "a list", errors.describe(found))
+            raise wrong(
+                f"{place}: {what!r}", "a list, as Model.export writes it", errors.describe(found)
+            )
     if len(inputs) != len(names) or not all(isinstance(n, str) for n in names):
         raise wrong(f"{place}: 'names'", f"{len(inputs)} texts", f"{len(names)} names")
     for part in inputs:

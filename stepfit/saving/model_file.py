@@ -95,11 +95,11 @@ def check_free(path, overwrite, where, folder=False):
     if os.path.isdir(path) and not folder:
         raise errors.bad_value(where, "the path of a file", "a folder", "name a file in it")
     if folder and os.path.exists(path):
-        ours = os.path.isdir(path) and (
-            not os.listdir(path) or os.path.exists(os.path.join(path, CONFIG))
-        )
-        if not ours:
-            raise errors.bad_value(where, "a new folder, or that of a model", "something else")
+        names = set(os.listdir(path)) if os.path.isdir(path) else {""}
+        others = sorted(names - {CONFIG, METADATA, WEIGHTS, assets.FOLDER})
+        if others or (names and CONFIG not in names):  # it would be removed with what is in it
+            found = f"one with {others[0]!r} in it" if others and others[0] else "something else"
+            raise errors.bad_value(where, "a new folder, or that of a model", found)
     if not overwrite and os.path.exists(path):
         raise errors.bad_value(where, "a new path, with overwrite=False", "one that is there")
 
@@ -218,11 +218,20 @@ class ModelFiles:
             model = build(config, f"{self.place}: {CONFIG}")
             if compile and compile_config:
                 compile_model(model, compile_config, f"{self.place}: {CONFIG}")
-                if any(key.startswith(_SCALED) for key in source.entries):
-                    model._scale_loss()  # as where it was saved, whatever the policy is here
+                _scale_loss_as_saved(model, source)
             state.load(model, source)
         assets.load(model, self.names(), self.read, self.place)
         return model
+
+
+def _scale_loss_as_saved(model, source):
+    """Have the optimizer scale losses where it did before, whatever the dtype policy is here."""
+    if any(key.startswith(_SCALED) for key in source.entries):
+        model._scale_loss()
+    elif any(key.startswith("optimizer/") for key in source.entries):
+        inner = getattr(model.optimizer, "inner_optimizer", None)
+        if inner is not None:
+            model.optimizer = inner
 
 
 class ModelArchive(ModelFiles):

@@ -22,7 +22,8 @@ MOST_FILES = 10_000
 def save(model, path, max_shard_size):
     """Write a model's weights to files of at most so many GB beside the map at `path`."""
     path = pathlib.Path(path)
-    if isinstance(max_shard_size, bool) or not max_shard_size > 0:
+    is_number = isinstance(max_shard_size, (int, float)) and not isinstance(max_shard_size, bool)
+    if not is_number or not max_shard_size > 0:
         raise errors.bad_value(
             "save_weights(max_shard_size)", "a positive number of GB", repr(max_shard_size)
         )
@@ -34,7 +35,7 @@ def save(model, path, max_shard_size):
         for i, groups in enumerate(shards):
             data = hdf5.write(groups)
             digest = hashlib.sha256(data).hexdigest()
-            name = f"{base}_{i:05}.weights.h5"
+            name = _name(base, i)
             if path.with_name(name).exists():  # it is the older map's, until there is a new one
                 name = f"{base}_{i:05}_{digest[:16]}.weights.h5"
             digests[name] = digest
@@ -51,7 +52,15 @@ def save(model, path, max_shard_size):
     except BaseException:
         _remove(path, set(digests) - old)
         raise
-    _remove(path, old - set(digests))
+    first = _name(base, 0)
+    _remove(path, old - {first, *digests})
+    if first in old - set(digests):  # Keras opens a file of this name, whatever the map says
+        with atomic_write(path.with_name(first)) as file:
+            file.write(hdf5.write([]))
+
+
+def _name(base, number):
+    return f"{base}_{number:05}.weights.h5"
 
 
 def _named_by(path, base):

@@ -136,10 +136,10 @@ class _Loading:
             for place in optimizers:
                 self._match_optimizer(place)
         states = self._read(self.pairs)
+        for obj, store in self.own:  # first: a loader of the user's may fail
+            obj.load_own_variables(store)
         for (variable, _), value in zip([*weights, *self.pairs], [*values, *states], strict=True):
             variable.assign(value)
-        for obj, store in self.own:
-            obj.load_own_variables(store)
         if self.chosen is not None:
             paths = [v.path for v in self.root.weights]
             self.report.skipped = [p for p in paths if below(self.root, p) not in self.chosen]

@@ -48,7 +48,9 @@ def save_weights(model, filepath, overwrite=True, max_shard_size=None, **kwargs)
         shards.save(model, path, 5 if max_shard_size is None else max_shard_size)
         return
     if max_shard_size is not None:
-        raise errors.bad_value(where, "a path that ends in '.weights.json'", "max_shard_size")
+        raise errors.bad_value(
+            where, "a path that ends in '.weights.json', with max_shard_size", repr(path)
+        )
     if path.endswith(".h5"):
         data = model_file.sealed_weights(model)
         with atomic_write(path) as file:

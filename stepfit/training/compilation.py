@@ -192,7 +192,7 @@ class Compilation(StateTree):
         try:
             return registry.serialize({"optimizer": optimizer, **config})
         except errors.StepfitError as e:  # such as an optax transformation, made of functions
-            warnings.warn(f"{errors.NOT_COMPILED} {e}", stacklevel=2)
+            warnings.warn(f"{errors.NOT_COMPILED} {e}", stacklevel=errors.users_level())
             return {}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from stepfit.core import errors, placement
+from stepfit.distribution.base import Distribution
 from stepfit.utils import optional
 
 _MOST = 40  # variables in one picture
@@ -21,7 +22,7 @@ def plot_sharding(
     """Draw which devices hold which parts of a model's variables.
 
     Each variable is a rectangle: its last axis runs to the right, the others, put together, down. A
-    part has the colour of the first device that holds it, and the numbers of all that do.
+    part has the numbers of the devices that hold it, and a colour that none of the others has.
 
     Args:
         model: a built model or layer.
@@ -36,12 +37,17 @@ def plot_sharding(
 
     Raises:
         ValueError: no distribution, or a model that is not built.
+        TypeError: a distribution that is none.
         ImportError: Matplotlib is missing.
     """
     distribution = distribution or getattr(model, "_distribution", None) or placement.in_force()
     if distribution is None:
         fix = "pass one, or call set_distribution"
         raise errors.bad_value("plot_sharding(distribution)", "a distribution", "None", fix)
+    if not isinstance(distribution, Distribution):
+        found = errors.describe(distribution)
+        fix = "the file's name is `path`"
+        raise errors.bad_type("plot_sharding(distribution)", "a distribution", found, fix)
     variables = list(model.weights)
     if optimizer and getattr(model, "optimizer", None) is not None:
         variables += model.optimizer.variables
@@ -92,10 +98,9 @@ def parts_of(variable, distribution):
 
 def _draw(axis, variable, distribution, pyplot):
     parts = parts_of(variable, distribution)
-    count = distribution.device_mesh.devices.size
     colours = pyplot.get_cmap("viridis")
-    for ((top, bottom), (left, right)), devices in parts.items():
-        colour = colours(min(devices) / max(count - 1, 1))
+    for number, (((top, bottom), (left, right)), devices) in enumerate(parts.items()):
+        colour = colours(number / max(len(parts) - 1, 1))
         look = {"facecolor": colour, "edgecolor": "white", "linewidth": 0.8}
         axis.add_patch(pyplot.Rectangle((left, top), right - left, bottom - top, **look))
         if len(parts) <= _LABELLED:

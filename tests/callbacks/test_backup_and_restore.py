@@ -1,5 +1,6 @@
 """BackupAndRestore: a run that is broken off goes on as if nothing had happened."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -11,7 +12,7 @@ import pytest
 
 import stepfit as keras
 from stepfit.callbacks import BackupAndRestore
-from stepfit.checkpoint import folders
+from stepfit.checkpoint import folders, format, reading
 from tests.faults.runs import X, Y, fit, same
 
 
@@ -204,6 +205,29 @@ def test_damage_is_passed_over_with_a_warning(run, expected):
         "other bytes than were written; it is now called damaged-000004; going on from "
         "backup-000003."
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "line", "said"),
+    [
+        ("state.json", "{}", "", "its JSON is not what backups hold (KeyError: 'format')"),
+        ("state.json", "[", "", "its JSON is not what backups hold (JSONDecodeError: "),
+        ("tensors.json", "[1]", "", "its JSON is not what backups hold (TypeError: "),
+        ("state.json", "{}", "0  /etc/hostname\n", "file 'manifest' has other bytes"),
+        ("state.json", "{}", "0  ../elsewhere\n", "file 'manifest' has other bytes"),
+        ("state.json", "{}", "no checksum\n", "file 'manifest' has other bytes"),
+    ],
+)
+def test_a_backup_that_somebody_made_up_is_damaged(run, file, text, line, said):
+    folder = run / "backup-000004"
+    (folder / file).write_text(text)
+    (folder / format.MANIFEST).unlink()
+    body = format.manifest_text(folder).rpartition(format._OWN)[0] + line
+    own = hashlib.sha256(body.encode()).hexdigest()
+    (folder / format.MANIFEST).write_text(f"{body}{format._OWN}{own}\n")
+    with pytest.raises(reading.Damaged) as caught:
+        reading.read(folder)
+    assert said.replace("'manifest'", repr(format.MANIFEST)) in str(caught.value)
 
 
 def test_where_all_are_damaged_nothing_is_trained(run):

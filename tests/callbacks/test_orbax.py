@@ -1,6 +1,7 @@
 """OrbaxCheckpoint: checkpoints that Orbax reads, and that a model goes on from."""
 
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -122,6 +123,13 @@ def loaded_at_another_step(folder):
     OrbaxCheckpoint.load(compiled(), folder, step=7)
 
 
+def loaded_without_paths(folder):
+    fit(compiled(), [OrbaxCheckpoint(folder)], 1)
+    for path in pathlib.Path(folder, "0", "paths").rglob("metadata"):
+        path.write_text("{")
+    OrbaxCheckpoint.load(compiled(), folder)
+
+
 BAD = [
     (two_runs, "OrbaxCheckpoint('{}'): expected no checkpoints of steps from 0 on, where this run "
      "begins, found one of step 1; pass another directory, or remove this one."),
@@ -131,6 +139,9 @@ BAD = [
      "those of steps [1]."),
     (lambda folder: OrbaxCheckpoint.load(compiled(), folder),
      "OrbaxCheckpoint.load(directory='{}'): expected a checkpoint, found none."),
+    (loaded_without_paths, "OrbaxCheckpoint.load(directory='{}'): expected the checkpoint of step "
+     "0, whole, found JSONDecodeError: Expecting property name enclosed in double quotes: line 1 "
+     "column 2 (char 1); load another step."),
     (lambda folder: OrbaxCheckpoint(folder, max_to_keep=0),
      "OrbaxCheckpoint(max_to_keep): expected a positive number, found 0."),
     (lambda folder: OrbaxCheckpoint(folder, save_freq="batch"),

@@ -155,7 +155,8 @@ def test_unknown_classes_are_named():
     refused(
         lambda: registry.deserialize(config), ValueError,
         "config['class_name']: expected the name of a registered class, found 'Dens'; did you mean "
-        "'Dense'?",
+        "'Dense'? A class of your own: decorate it with "
+        "@keras.saving.register_keras_serializable(), or pass it in custom_objects.",
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from stepfit.core import deferral
 from stepfit.training.planning import collectives
 from stepfit.visualization.sharding import parts_of, plot_sharding
 from tests.distribution.run import ROOT, environment
+from tests.expect import refused
 
 SCRIPT = """
 import numpy as np
@@ -105,6 +106,11 @@ def test_the_picture_needs_a_distribution():
     assert str(caught.value) == (
         "plot_sharding(distribution): expected a distribution, found None; pass one, or call "
         "set_distribution."
+    )
+    refused(
+        lambda: plot_sharding(model, "layout.png"), TypeError,
+        "plot_sharding(distribution): expected a distribution, found 'layout.png'; the "
+        "file's name is `path`.",
     )
 
 

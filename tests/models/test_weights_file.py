@@ -93,6 +93,11 @@ def test_endings(tmp_path):
         f"{where}: expected a path that ends in '.weights.h5', '.weights.json', '.safetensors', "
         "'.npz', found 'w.h5'; rename it, for example to 'model.weights.h5'.",
     )  # fmt: skip
+    refused(
+        lambda: model.save_weights("w.npz", max_shard_size=1), ValueError,
+        "save_weights(filepath='w.npz'): expected a path that ends in '.weights.json', with "
+        "max_shard_size, found 'w.npz'.",
+    )  # fmt: skip
     (tmp_path / "w.txt").write_bytes(b"x")
     with pytest.raises(ValueError, match="found another ending"):
         model.load_weights(tmp_path / "w.txt")

@@ -206,6 +206,11 @@ def a_file_as_vocabulary(c):
 
 
 @config_case
+def words_of_endless_length(c):
+    dense(c).update(class_name="TextVectorization", config={"ngrams": 10**12})
+
+
+@config_case
 def a_root_that_is_an_optimizer(c):
     c.update(module="keras.optimizers", class_name="SGD", config={})
 

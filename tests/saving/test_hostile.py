@@ -9,6 +9,7 @@ import sys
 import threading
 import warnings
 
+import keras as real
 import numpy as np
 import pytest
 
@@ -94,6 +95,35 @@ def test_a_config_reads_no_file():
         keras.saving.deserialize_keras_object(config)
 
 
+def test_a_config_reads_no_file_for_a_subclass_either(tmp_path):
+    @keras.saving.register_keras_serializable("hostile")
+    class Words(keras.layers.StringLookup):
+        pass
+
+    (tmp_path / "words.txt").write_text("a\nb\n")
+    vocabulary = str(tmp_path / "words.txt")
+    assert Words(vocabulary=vocabulary).get_vocabulary() == ["[UNK]", "a", "b"]
+    config = {"class_name": "Words", "registered_name": "hostile>Words", "module": None,
+              "config": {"vocabulary": vocabulary}}  # fmt: skip
+    with pytest.raises(ValueError, match="Words: vocabulary: expected the values"):
+        keras.saving.deserialize_keras_object(config)
+    again = keras.saving.serialize_keras_object(Words(vocabulary=["a"]))
+    assert keras.saving.deserialize_keras_object(again).get_vocabulary() == ["[UNK]", "a"]
+
+
+@pytest.mark.parametrize(("name", "argument"), [
+    ("metrics.MeanIoU", "num_classes"), ("metrics.AUC", "num_thresholds"),
+    ("layers.TextVectorization", "ngrams"), ("layers.AdaptiveMaxPooling1D", "output_size"),
+    ("layers.MelSpectrogram", "fft_length"), ("layers.MelSpectrogram", "num_mel_bins"),
+    ("layers.Discretization", "num_bins"),
+])  # fmt: skip
+def test_what_is_made_at_once_is_not_endless(name, argument):
+    module, cls = name.split(".")
+    config = {"class_name": cls, "module": f"keras.{module}", "config": {argument: 10**9}}
+    with pytest.raises(ValueError, match=f"config of {cls}: {argument}: expected at most"):
+        keras.saving.deserialize_keras_object(config)
+
+
 @pytest.mark.parametrize("case", ["a_lambda", "a_lambda_layer"])
 def test_code_is_refused_whoever_asks(case, folder):
     config = json.loads(hostile.configs()[case])
@@ -122,6 +152,21 @@ def test_files_that_were_not_written_together(tmp_path):
         model.load_weights(path)
 
 
+def test_keras_reads_a_map_that_was_written_again(tmp_path):
+    model, path = hostile.model(), tmp_path / "w.weights.json"
+    other = real.Sequential(
+        [real.Input((2,)), real.layers.Dense(3, name="d"), real.layers.Dense(1, name="e")]
+    )
+    for _ in range(3):
+        model.layers[0].kernel.assign_add(np.ones((2, 3)))
+        model.save_weights(path, max_shard_size=3e-8)
+        assert len(os.listdir(tmp_path)) <= 4  # the map, two files, and one that Keras opens
+        model.load_weights(path)
+        other.load_weights(path)
+        for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_folders(tmp_path):
     folder = tmp_path / "model"
     hostile.model().save(folder, zipped=False)
@@ -137,6 +182,17 @@ def test_folders(tmp_path):
     os.mkfifo(tmp_path / "pipe.keras")
     with nothing_happens(tmp_path):
         keras.saving.load_model(tmp_path / "pipe.keras")
+
+
+def test_a_folder_with_other_things_is_not_replaced(tmp_path):
+    model = hostile.model()
+    (tmp_path / "config.json").write_text("{}")  # of something else
+    (tmp_path / "thesis.tex").write_text("years")
+    with pytest.raises(ValueError, match="that of a model, found one with 'thesis.tex' in it"):
+        model.save(tmp_path, zipped=False)
+    assert listing(tmp_path) == [str(tmp_path / "config.json"), str(tmp_path / "thesis.tex")]
+    for _ in range(2):
+        model.save(tmp_path / "new", zipped=False)
 
 
 def test_assets_stay_inside(tmp_path, folder):

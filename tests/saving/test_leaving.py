@@ -1,8 +1,10 @@
 """Configs as JSON, clones, exported programs, pure functions, and what `inspect` says."""
 
+import functools
 import os
 
 import jax
+import keras as real_keras
 import numpy as np
 import pytest
 
@@ -107,10 +109,22 @@ def test_strings_are_no_part_of_a_program(tmp_path):
 def test_what_is_no_exported_program(tmp_path):
     path = tmp_path / "m.keras"
     hostile.model().save(path)
-    with pytest.raises(FileError):
+    with pytest.raises(FileError, match="'inputs': expected a list, as Model.export writes it"):
         keras.saving.load_exported(path)
     with pytest.raises(ValueError, match=r"export\(format\): expected the name of a format"):
         hostile.model().export(path, format="onx")
+
+
+def test_what_is_cut_off(tmp_path):
+    path = tmp_path / "m.keras"
+    hostile.model().save(path)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(FileError) as error:
+        keras.saving.load_model(path)
+    assert str(error.value) == (
+        f"load_model({str(path)!r}): expected a zip archive, found none that opens (File is not a "
+        "zip file); it may be cut off: use another copy of it."
+    )
 
 
 def test_pure_functions(models):
@@ -129,10 +143,11 @@ def test_pure_functions(models):
 
 def test_inspect(tmp_path, capsys):
     path = str(tmp_path / "m.keras")
-    with pytest.warns(UserWarning, match="A lambda is saved as bytecode"):
+    with pytest.warns(UserWarning, match="A lambda is saved as bytecode") as caught:
         keras.Sequential(
             [keras.Input((2,)), keras.layers.Lambda(lambda x: x * 2), keras.layers.Dense(1)]
         ).save(path)
+    assert caught[0].filename == __file__  # the user's line, not one of stepfit's
     assert cli.main(["inspect", path]) == 0
     text = capsys.readouterr().out
     assert "Lambda 'lambda" in text and "layers/dense/vars/0  float32[2, 1]  8 bytes" in text
@@ -160,6 +175,10 @@ def test_lambdas_are_loaded_by_those_who_ask_for_it(tmp_path):
     )  # fmt: skip
     loaded = keras.saving.load_model(path, safe_mode=False)
     assert loaded(np.ones((1, 2))).tolist() == [[3.0, 3.0]]
+    theirs = real_keras.saving.load_model(path, safe_mode=False)
+    assert np.asarray(theirs(np.ones((1, 2)))).tolist() == [[3.0, 3.0]]
+    theirs.save(path)
+    assert keras.saving.load_model(path, safe_mode=False)(np.ones((1, 2))).tolist() == [[3.0, 3.0]]
 
 
 def test_what_no_file_can_hold(tmp_path):
@@ -178,6 +197,16 @@ def test_what_no_file_can_hold(tmp_path):
         "numbers, strings, lists and dicts, found an object of type object; return it as such from "
         "get_config, and undo that in from_config.",
     )  # fmt: skip
+    for thing, found in {
+        b"\xff": "expected bytes that are text in UTF-8, found others.",
+        functools.partial(max, 1): "expected a function with a name, or an object with get_config, "
+        "found an object of type partial; write it as a function, and register it with "
+        "@keras.saving.register_keras_serializable().",
+    }.items():
+        model = keras.Sequential([keras.Input((2,)), Odd(thing)])
+        refused(functools.partial(model.save, path), ValueError, f"a config: {found}")
+    with pytest.raises(ValueError, match="found an object of type ndarray"):
+        keras.Sequential([keras.Input((2,)), Odd(np.array(["a"]))]).save(path)
     assert not os.path.exists(path)
 
 

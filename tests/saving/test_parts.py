@@ -1,5 +1,7 @@
 """Parts of weights: below a prefix, by name, from one model to another; with reports."""
 
+import functools
+
 import numpy as np
 import optax
 import pytest
@@ -153,13 +155,25 @@ class Odd:
         return {"thing": self.thing}
 
 
+def distance(y, y_pred, by=1.0):
+    return by * (y - y_pred) ** 2
+
+
+class Distance:
+    """A loss without a config, nor a name."""
+
+    def __call__(self, y, y_pred):
+        return distance(y, y_pred)
+
+
 def test_a_model_is_not_lost_for_how_it_was_compiled(tmp_path):
     path = str(tmp_path / "m.keras")
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile(optax.adam(0.1), "mse")
     model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
-    with pytest.warns(UserWarning, match="call compile as here, and then load_weights"):
+    with pytest.warns(UserWarning, match="call compile as here, and then load_weights") as caught:
         model.save(path)
+    assert caught[0].filename == __file__
     other = keras.saving.load_model(path)
     assert not other.compiled
     other.compile(optax.adam(0.1), "mse")
@@ -169,7 +183,61 @@ def test_a_model_is_not_lost_for_how_it_was_compiled(tmp_path):
         values_of([*model.weights, *model.optimizer.variables]), strict=True,
     ):  # fmt: skip
         np.testing.assert_array_equal(a, b)
+    for loss in (functools.partial(distance, by=2.0), Distance()):
+        model.compile("sgd", loss)
+        with pytest.warns(UserWarning, match="call compile as here.*expected a function with a na"):
+            model.save(path)
+        assert not keras.saving.load_model(path).compiled
     model.compile("sgd", Odd())
     with pytest.warns(UserWarning, match=r"config\['compile_config'\]\['loss'\].*expected numbers"):
         model.save(path)
     assert not keras.saving.load_model(path).compiled
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "float32"])
+def test_losses_are_scaled_as_where_it_was_saved(policy, tmp_path):
+    def within(name, run):
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(name)
+        try:
+            return run()
+        finally:
+            keras.config.set_dtype_policy(before)
+
+    def trained():
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("adam", "mse")
+        model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
+        return model
+
+    model, path = within(policy, trained), str(tmp_path / "m.keras")
+    model.save(path)
+    other = within(
+        "float32" if policy != "float32" else "mixed_float16",
+        lambda: keras.saving.load_model(path),
+    )
+    assert type(other.optimizer) is type(model.optimizer)
+    for a, b in zip(
+        values_of(other.optimizer.variables), values_of(model.optimizer.variables), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_loader_of_the_users_that_fails_changes_nothing_else(tmp_path):
+    class Own(keras.layers.Layer):
+        def build(self, input_shape):
+            self.w = self.add_weight((2,), name="w")
+
+        def call(self, x):
+            return x + self.w
+
+        def load_own_variables(self, store):
+            raise RuntimeError("own")
+
+    path = str(tmp_path / "w.weights.h5")
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), Own()])
+    model.save_weights(path)
+    model.layers[0].kernel.assign(np.zeros((2, 2)))
+    with pytest.raises(RuntimeError, match="own"):
+        model.load_weights(path)
+    assert not model.layers[0].kernel.numpy().any()
