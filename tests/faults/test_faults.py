@@ -72,7 +72,7 @@ def test_a_script_that_is_told_to_end_does_and_goes_on_when_run_again(name, stat
 
 
 def test_a_signal_that_comes_with_the_handler_is_not_lost(monkeypatch):
-    set_handler = signal.signal
+    set_handler = interrupts.set_handler
 
     def and_press(number, handler):
         before = set_handler(number, handler)
@@ -80,7 +80,7 @@ def test_a_signal_that_comes_with_the_handler_is_not_lost(monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
         return before
 
-    monkeypatch.setattr(interrupts.signal, "signal", and_press)
+    monkeypatch.setattr(interrupts, "set_handler", and_press)
     with pytest.raises(KeyboardInterrupt), interrupts.SafeInterrupts() as block:
         block.check()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
