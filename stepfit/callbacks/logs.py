@@ -14,12 +14,11 @@ def plain_logs(logs):
     >>> plain_logs({"loss": np.float32(0.5), "a": {"b": 1}})
     {'b': 1.0, 'loss': 0.5}
     """
-    if callable(logs):
-        logs = logs()
-    if all(type(value) is float for value in (logs or {}).values()):  # as the model gives them
-        return dict(sorted(logs.items())) if logs else {}
+    logs = dict((logs() if callable(logs) else logs) or {})
+    if all(type(value) is float for value in logs.values()):  # as the model gives them
+        return dict(sorted(logs.items()))
     flat = {}
-    for name, value in sorted(jax.device_get(dict(logs or {})).items()):
+    for name, value in sorted(jax.device_get(logs).items()):
         if isinstance(value, dict):
             flat.update(plain_logs(value))
         else:

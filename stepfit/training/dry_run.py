@@ -166,18 +166,18 @@ class DryRunner:
 
 def _forms(runner, source):
     """Return the forms of a source's batches, and their programs."""
-    if isinstance(source, ArraySource):
-        batches = [source.batch_specs(rows) for rows in source.sizes_of(0)]
-        resident = runner.resident(source)
-    else:
-        batches, resident = [source.form()], ()
+    in_memory = isinstance(source, ArraySource)
+    sizes = source.sizes_of(0) if in_memory else [None]
+    batches = [source.batch_specs(rows) if in_memory else source.form() for rows in sizes]
+    resident = runner.resident(source) if in_memory else ()
     if runner.eager:
         return tuple(Form(_text(b), False, "not compiled (run_eagerly)", 1, None, None, 0, 0.0, 0.0)
                      for b in batches), ()  # fmt: skip
     programs = []
-    for batch in batches:
+    for rows, batch in zip(sizes, batches, strict=True):
         runner.prepare(batch)
-        programs.append(runner.program(batch, resident=resident))
+        made = runner.program_of(source, rows, resident) if in_memory else runner.program(batch)
+        programs.append(made)
         programs[-1].compile()  # in the background, side by side
     forms = []
     for batch, program in zip(batches, programs, strict=True):

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from stepfit.training.report import mode
+
 
 @dataclasses.dataclass(frozen=True)
 class Form:
@@ -32,10 +34,7 @@ class Form:
         text = f"batch {self.batch}: "
         if self.flops is None:
             return text + self.why
-        text += f"fused, up to {self.most_steps} steps per dispatch" if self.fused else (
-            f"step by step ({self.why})"
-        )  # fmt: skip
-        text += f"; {_flops(self.flops)} per step"
+        text += f"{mode(self)}; {_flops(self.flops)} per step"
         if self.program_bytes is not None:
             text += f"; {_size(self.program_bytes)} for the program"
         return text + f", {_size(self.buffer_bytes)} for each chunk of batches"

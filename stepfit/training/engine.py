@@ -192,6 +192,17 @@ class Runner:
             )  # fmt: skip
         return self._programs[key]
 
+    def program_of(self, source, rows, resident):
+        """Return the program for the batches of so many rows of a source of arrays.
+
+        Args:
+            source: an `ArraySource`.
+            rows: number of rows.
+            resident: its arrays on the device, as `resident` returns them.
+        """
+        alone = 1 if source.most_together(rows) == 1 else None
+        return self.program(source.batch_specs(rows), alone, resident)
+
     def holds(self, program):
         """Say whether a program is of the model as it was last looked at."""
         return program is not None and program.layout is self.step.layout
@@ -199,7 +210,8 @@ class Runner:
     def warm_up(self, source):
         """Begin to compile what the first batch of a source of arrays will need."""
         if isinstance(source, ArraySource) and not self.eager and self.knows(source.form()):
-            self.program(source.form(), resident=self.resident(source)).compile()
+            rows, _ = source.run_of(0, 0)
+            self.program_of(source, rows, self.resident(source)).compile()
 
     def resident(self, source):
         """Return the arrays of a source on the device, if they fit the budget; else ()."""
@@ -274,7 +286,7 @@ class Runner:
         result = self.run(Chunk(program, slot, 0, 1))
         if self.kind != "predict":
             return result.logs()
-        return jax.tree.map(np.copy, result.outputs(0))  # not a view of the whole chunk's
+        return jax.tree.map(np.copy, result.outputs(0))  # to write to: not the device's own memory
 
     def _run_eagerly(self, batch):
         self._bind(self.layout())

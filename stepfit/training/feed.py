@@ -86,9 +86,7 @@ class ArrayFeed:
     def _program(self, rows):
         program = self._programs.get(rows)
         if not self._runner.holds(program):
-            batch = self._source.batch_specs(rows)
-            alone = 1 if self._source.most_together(rows) == 1 else None
-            program = self._runner.program(batch, capacity=alone, resident=self._resident)
+            program = self._runner.program_of(self._source, rows, self._resident)
             self._programs[rows] = program
         return program
 

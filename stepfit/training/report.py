@@ -32,7 +32,7 @@ class ProgramReport:
     resident: bool
 
     def __str__(self):
-        lines = [f"  batch {self.batch}: {_mode(self)}"]
+        lines = [f"  batch {self.batch}: {mode(self)}"]
         if self.seconds_per_step is not None:
             lines[0] += f", {_duration(self.seconds_per_step)} per step"
         lines.append(
@@ -77,7 +77,7 @@ class StepReport:
         if not self.programs:
             return text + "traced, not run yet"
         first = self.programs[0]
-        text += f"step by step ({self.one_by_one})" if self.one_by_one else _mode(first)
+        text += f"step by step ({self.one_by_one})" if self.one_by_one else mode(first)
         if self.dispatches:
             text += f"; last pass: {_count(self.steps, 'step')}"
             text += f" in {_count(self.dispatches, 'dispatch', 'es')}"
@@ -132,7 +132,8 @@ def _program_report(program):
     )  # fmt: skip
 
 
-def _mode(program):
+def mode(program):
+    """Return in words how a `ProgramReport`, or the `Form` of a dry run, runs."""
     if not program.fused:
         return f"step by step ({program.why})"
     if program.most_steps == 1:

@@ -269,3 +269,23 @@ def test_flops_of_convolutions_and_loops():
     assert flops(keras.layers.Conv2D(32, 3), (10, 10, 16)) == pytest.approx(2 * forward, rel=0.05)
     short, long = (flops(keras.layers.LSTM(32), (n, 16)) for n in (10, 40))
     assert long / short == pytest.approx(4, rel=0.05)
+
+
+def test_what_was_compiled_is_what_the_fit_runs():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = np.ones((40, 3)), np.ones((40, 1))
+    data = {"validation_data": (x[:8], y[:8]), "batch_size": 16, "verbose": 0}
+    model.fit(x, y, dry_run=True, **data)
+    compiled = {kind: model._runner(kind).programs for kind in ("train", "test")}
+    assert [len(programs) for programs in compiled.values()] == [2, 1]
+    model.fit(x, y, **data)
+    assert {kind: model._runner(kind).programs for kind in ("train", "test")} == compiled
+
+
+def test_validation_of_one_batch_is_warmed_up_with_the_program_it_runs():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = np.ones((40, 3)), np.ones((40, 1))
+    model.fit(x, y, validation_data=(x[:8], y[:8]), batch_size=16, verbose=0)
+    assert len(model._runner("test").programs) == 1
