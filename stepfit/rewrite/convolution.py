@@ -9,7 +9,8 @@ Gradients of convolutions have other orders, dilated inputs, and kernels as larg
 import jax.numpy as jnp
 from jax import lax
 
-from stepfit.rewrite.convolution_forms import Convolution, convolve, sums_products
+from stepfit.rewrite.convolution_definition import Convolution
+from stepfit.rewrite.convolution_forms import convolve, sums_products
 from stepfit.rewrite.rule import Change, Slow
 
 

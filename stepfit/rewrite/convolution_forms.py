@@ -7,71 +7,23 @@ divided by some period. Where an input is dilated (transposed convolutions, grad
 ones), most products of a naive loop are with zeros; each phase meets the taps of one remainder
 only, and is a small convolution without dilation.
 
-Along each dimension of space, with strides s, padding p, dilations d (input) and e (kernel), output
-o is the sum over taps h of ``lhs[j] * rhs[h]`` where
-
-    j * d = o * s + h * e - p.
-
-Everything here follows from this relation.
+`convolution_definition` has the relation that everything here follows from.
 """
 
-import dataclasses
-import itertools
 import math
 from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
 
+from stepfit.rewrite.convolution_definition import MANY, positions
 from stepfit.rewrite.rule import Slow
+from stepfit.rewrite.weight_gradients import few_outputs, few_outputs_by_channel
 from stepfit.rewrite.windows import interleave_all, take, take_each
 
 _FEW = 128  # outputs of a weight's gradient: kernels are small
-_MANY = 512  # pieces that a convolution may be cut into; more would take too long to compile
 _GROUPS = 64
-_NARROW = 128  # columns of a matrix made of windows
 _TINY = 4  # products per group, tap and position that are computed without a matrix
-
-
-@dataclasses.dataclass(frozen=True)
-class Convolution:
-    """A convolution of arrays in the order ``[batch, *space, channels]``.
-
-    Args:
-        lhs: the input, ``[batch, *space, channels]``.
-        rhs: the kernel, ``[*space, channels / groups, outputs]``.
-        out: sizes of the output's space.
-        strides, low, lhs_dilation, rhs_dilation: ints per dimension of space; `low` is the padding
-            before the input.
-        groups: how many groups the channels are in.
-        precision: as `lax` takes it.
-        accumulate: the dtype in which products are summed.
-    """
-
-    lhs: Any
-    rhs: Any
-    out: tuple
-    strides: tuple
-    low: tuple
-    lhs_dilation: tuple
-    rhs_dilation: tuple
-    groups: int
-    precision: Any
-    accumulate: Any
-
-    @property
-    def axes(self):
-        """The axes of space of `lhs` and of the output."""
-        return range(1, self.lhs.ndim - 1)
-
-    @property
-    def taps(self):
-        """The sizes of the kernel's space."""
-        return self.rhs.shape[:-2]
-
-    def change(self, **changes):
-        """Return a convolution that differs in some fields."""
-        return dataclasses.replace(self, **changes)
 
 
 def convolve(c):
@@ -81,7 +33,7 @@ def convolve(c):
     if c.groups > 1:
         return _grouped(c, few)
     if few:
-        return _kernel(c) if _takes_large_kernel(c) else _few_outputs(c)
+        return few_outputs(c)
     if any(d > 1 for d in c.lhs_dilation):
         return _spread(c) if _spreads(c) else _phases(c)
     if c.accumulate == jnp.float64 or math.prod(c.taps) == 1:
@@ -94,16 +46,6 @@ def convolve(c):
 def _disjoint(c):
     """Say whether this is the gradient of a kernel that met every input once at most (patches)."""
     return max(c.rhs_dilation) > 1 and all(e >= n for e, n in zip(c.rhs_dilation, c.out))
-
-
-def _takes_large_kernel(c):
-    """Say whether XLA's kernel, given one as large as the input, beats products of windows.
-
-    It does along one dimension of space (0.4 to 0.9 of their time); along two it takes 0.5 to 30
-    times as long, by sizes that follow no rule.
-    """
-    dilated = max(*c.lhs_dilation, *c.rhs_dilation) > 1
-    return len(c.out) == 1 < c.out[0] and not dilated and c.lhs.dtype == jnp.float32
 
 
 def _spreads(c):
@@ -148,22 +90,13 @@ def _kernel(c):
     )
 
 
-def _dot(c, a, b, dimensions):
-    return lax.dot_general(
-        a, b, dimensions, precision=c.precision, preferred_element_type=c.accumulate
-    )
-
-
 def _windows(c, x, axes):
     """Return, for each tap, the part of `x` that it meets, `out` long. No dilated inputs."""
-    starts = [[h * e - p for h, e, p in zip(tap, c.rhs_dilation, c.low)] for tap in _all(c.taps)]
+    starts = [
+        [h * e - p for h, e, p in zip(tap, c.rhs_dilation, c.low)]
+        for tap in positions(*map(range, c.taps))
+    ]
     return take_each(x, axes, starts, c.strides, c.out)
-
-
-def _all(sizes):
-    if math.prod(sizes) > _MANY:
-        raise Slow
-    return list(itertools.product(*map(range, sizes)))
 
 
 def _sum_over_taps(c):
@@ -171,7 +104,7 @@ def _sum_over_taps(c):
     kernel = c.rhs.reshape(-1, *c.rhs.shape[-2:])
     total: Any = 0
     for w, x in zip(kernel, _windows(c, c.lhs, c.axes)):
-        total += _dot(c, x.reshape(-1, x.shape[-1]), w, (((1,), (0,)), ((), ())))
+        total += c.dot(x.reshape(-1, x.shape[-1]), w, (((1,), (0,)), ((), ())))
     return total.reshape(c.lhs.shape[0], *c.out, -1)
 
 
@@ -183,8 +116,8 @@ def _spread(c):
     kernel = take(kernel, range(spatial), [0] * spatial, [1] * spatial, c.lhs_dilation)
     kernel = lax.transpose(kernel, (spatial, *range(spatial), spatial + 1))
     channels = kernel.shape[0]
-    product = _dot(
-        c, c.lhs.reshape(-1, channels), kernel.reshape(channels, -1), (((1,), (0,)), ((), ()))
+    product = c.dot(
+        c.lhs.reshape(-1, channels), kernel.reshape(channels, -1), (((1,), (0,)), ((), ()))
     )
     product = product.reshape(*c.lhs.shape[:-1], *c.lhs_dilation, outputs)
     pairs = [axis for i in range(spatial) for axis in (1 + i, 1 + spatial + i)]
@@ -197,7 +130,7 @@ def _spread(c):
 
 def sums_products(kernel, strides):
     """Say whether a kernel ``[*space, channels, outputs]`` has too few outputs for XLA's kernel."""
-    several = 1 < math.prod(kernel[:-2]) <= _MANY
+    several = 1 < math.prod(kernel[:-2]) <= MANY
     return several and kernel[-1] <= 4 and kernel[-2] >= 16 and all(s == 1 for s in strides)
 
 
@@ -206,103 +139,13 @@ def _products_summed(c):
     outputs, spatial = c.rhs.shape[-1], len(c.out)
     kernel = lax.transpose(c.rhs, (*range(spatial), spatial + 1, spatial))
     kernel = kernel.reshape(-1, c.rhs.shape[-2])
-    products = _dot(c, kernel, c.lhs.reshape(-1, kernel.shape[1]), (((1,), (1,)), ((), ())))
+    products = c.dot(kernel, c.lhs.reshape(-1, kernel.shape[1]), (((1,), (1,)), ((), ())))
     products = products.reshape(-1, outputs, *c.lhs.shape[:-1])
     total: Any = 0
-    for plane, tap in enumerate(_all(c.taps)):
+    for plane, tap in enumerate(positions(*map(range, c.taps))):
         starts = [h * e - p for h, e, p in zip(tap, c.rhs_dilation, c.low)]
         total += take(products[plane], range(2, spatial + 2), starts, c.strides, c.out)
     return lax.transpose(total, (*range(1, spatial + 2), 0))
-
-
-def _few_outputs(c):
-    """A weight's gradient: for each output, one product over all positions and the batch.
-
-    ``lhs`` is then [channels, *space, batch] and ``rhs`` [*space, batch, features]: both go to the
-    order that they have in memory, [batch, *space, channels].
-    """
-    spatial = len(c.out)
-    order = (spatial, *range(spatial), spatial + 1)
-    a = lax.transpose(c.lhs, (spatial + 1, *c.axes, 0))
-    b = lax.transpose(c.rhs, order)
-    meetings = _meetings(c, a, b)
-    narrow = len(meetings) * min(a.shape[-1], b.shape[-1]) <= _NARROW
-    products = _products(
-        meetings,
-        lambda x, y: _dot(c, x, y, (((0,), (0,)), ((), ()))),
-        joined=narrow or _disjoint(c),
-    )
-    return products.reshape(*c.out, a.shape[-1], b.shape[-1]).transpose(order)
-
-
-def _meetings(c, a, b):
-    """Return, for each output, the parts of inputs and kernel that meet.
-
-    The inputs that meet the kernel's positions move with the output; so do, seen from the input,
-    the kernel's. Whichever is the cheaper to copy moves; the other stays as it is in memory.
-    """
-    outputs = _all(c.out)
-    starts = [[o * s - p for o, s, p in zip(o, c.strides, c.low)] for o in outputs]
-    a_moves = all(d == 1 for d in c.lhs_dilation)
-    b_moves = all(e == 1 for e in c.rhs_dilation)
-    if b_moves and (b.shape[-1] < a.shape[-1] or not a_moves):
-        starts = [[-i for i in start] for start in starts]
-        moving = take_each(b, c.axes, starts, c.lhs_dilation, c.lhs.shape[1:-1])
-        return [(a, y) for y in moving]
-    if a_moves:
-        return [(x, b) for x in take_each(a, c.axes, starts, c.rhs_dilation, c.taps)]
-
-    def meeting(o):
-        ranges = [_meeting(*x) for x in zip(o, *_relations(c))]
-        if None in ranges:
-            return jnp.zeros((1, a.shape[-1]), a.dtype), jnp.zeros((1, b.shape[-1]), b.dtype)
-        (starts_a, steps_a), (starts_b, steps_b), counts = _unzip(ranges)
-        x = take(a, c.axes, starts_a, steps_a, counts)
-        return x, take(b, c.axes, starts_b, steps_b, counts)
-
-    return [meeting(o) for o in outputs]
-
-
-def _products(meetings, dot, joined):
-    """Return `dot` of each meeting's matrices, stacked; by one product if `joined` and possible."""
-    xs, ys = zip(*meetings)
-    if joined:
-        if all(y is ys[0] for y in ys):
-            product = dot(_rows(*xs), _rows(ys[0]))
-            return product.reshape(len(xs), -1, product.shape[-1])
-        if all(x is xs[0] for x in xs):
-            product = dot(_rows(*ys), _rows(xs[0]))
-            return product.reshape(len(ys), -1, product.shape[-1]).transpose(0, 2, 1)
-    return lax.concatenate([dot(*map(_rows, meeting))[None] for meeting in meetings], 0)
-
-
-def _rows(*arrays):
-    """Return a matrix: the last dimensions of the arrays side by side, a row for all else."""
-    x = lax.concatenate(arrays, arrays[0].ndim - 1) if len(arrays) > 1 else arrays[0]
-    return x.reshape(-1, x.shape[-1])
-
-
-def _unzip(ranges):
-    a, b, counts = zip(*ranges)
-    return tuple(zip(*a)), tuple(zip(*b)), counts
-
-
-def _relations(c):
-    return c.strides, c.low, c.lhs_dilation, c.rhs_dilation, c.lhs.shape[1:-1], c.taps
-
-
-def _meeting(o, s, p, d, e, size, taps):
-    """Return which inputs j meet which taps h at output o: (start, step) of both, and a count."""
-    met = [
-        ((o * s + h * e - p) // d, h)
-        for h in range(taps)
-        if (o * s + h * e - p) % d == 0 and 0 <= (o * s + h * e - p) // d < size
-    ]
-    if not met:
-        return None
-    common = math.gcd(d, e)
-    j, h = met[0]
-    return (j, e // common), (h, d // common), len(met)
 
 
 def _phases(c):
@@ -337,7 +180,7 @@ def _phases(c):
             )
         ).astype(c.accumulate)
 
-    if math.prod(periods) > _MANY:
+    if math.prod(periods) > MANY:
         raise Slow
     whole = interleave_all(part, periods, c.axes)
     return take(whole, c.axes, [0] * len(c.out), [1] * len(c.out), c.out)
@@ -349,7 +192,7 @@ def _grouped(c, few):
         return _phases(c)
     inputs, outputs = c.rhs.shape[-2], c.rhs.shape[-1] // c.groups
     if few and c.lhs.shape[0] * outputs <= _TINY:
-        return _few_outputs_by_channel(c)
+        return few_outputs_by_channel(c)
     if not few and inputs * outputs <= _TINY:
         return _by_channel(c)
     last = c.lhs.ndim - 1
@@ -376,25 +219,3 @@ def _by_channel(c):
         w = w.reshape(inputs, *ones, c.groups, -1)
         total += sum(x[..., i, None] * w[i] for i in range(inputs))
     return total.reshape(*total.shape[:-2], -1)
-
-
-def _few_outputs_by_channel(c):
-    """A weight's gradient where channels are hardly mixed: sums of products over all positions."""
-    spatial = len(c.out)
-    batch, inputs = c.lhs.shape[0], c.rhs.shape[-2]
-    a = c.lhs.reshape(batch, *c.lhs.shape[1:-1], c.groups, inputs)
-    a = lax.transpose(a, (spatial + 2, *c.axes, spatial + 1, 0)).astype(c.accumulate)
-    a = a.reshape(*a.shape[:-2], -1)
-    b = lax.transpose(c.rhs, (spatial, *range(spatial), spatial + 1)).astype(c.accumulate)
-
-    def sum_of_products(x, y):
-        x, y = x.reshape(-1, c.groups, batch, 1), y.reshape(x.shape[0], c.groups, 1, -1)
-        products = (x * y).reshape(x.shape[0], -1)
-        # A product with ones: XLA sums rows far more slowly than it multiplies matrices.
-        ones = lax.full((1, x.shape[0]), 1, c.accumulate)
-        return _dot(c, ones, products, (((1,), (0,)), ((), ())))
-
-    sums = _products(_meetings(c, a, b), sum_of_products, joined=False)
-    sums = sums.reshape(*c.out, c.groups, batch, -1)
-    order = (spatial + 1, *range(spatial), spatial, spatial + 2)
-    return lax.transpose(sums, order).reshape(batch, *c.out, -1)
