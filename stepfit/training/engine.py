@@ -276,10 +276,11 @@ class Runner:
         return Result(program, chunk, logs, done)
 
     def run_batch(self, batch):
-        """Run one step on one batch; returns its logs or outputs as they lie on the device."""
+        """Run one step on one batch; returns its logs, as they lie on the device, or its outputs."""
         self.begin("a single batch")
         if self.eager:
-            return self._run_eagerly(batch)
+            result = self._run_eagerly(batch)
+            return jax.device_get(result) if self.kind == "predict" else result
         program = self.program(batch, capacity=1)
         slot = program.ring.take()
         write_batch(program, slot, 0, batch)

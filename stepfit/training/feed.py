@@ -15,7 +15,7 @@ from stepfit.training.buffers import DeviceSlot
 from stepfit.training.data import ArraySource
 from stepfit.training.program import CONTROL
 
-_FIRST = 32  # steps; so many are ready at once
+_FIRST_BYTES = 1 << 18  # of a pass's first chunk: so much is ready at once
 
 
 class Chunk:
@@ -67,8 +67,8 @@ class ArrayFeed:
         rows, together = source.run_of(self._epoch, first)
         program = self._program(rows)
         count = min(limit(program), together)
-        if first == self._start and count > _FIRST:  # a short one: the device waits for it
-            count = max(_FIRST, count // 4)
+        if first == self._start:  # a short one: the device waits for it
+            count = min(count, max(1, _FIRST_BYTES * program.capacity // program.chunk_bytes))
         slot = program.ring.take()
         own = None if program.spread is None else program.spread.own_rows()
         if self._resident:

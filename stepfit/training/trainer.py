@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-import jax
 
 from stepfit.callbacks import BackupAndRestore, Callback, CallbackList, History
 from stepfit.callbacks.optimizers import inner
@@ -439,7 +438,7 @@ class Trainer(Compilation):
         data = arguments.one_batch(x, None, None)
         self._ready("predict", data)
         ValueChecks(self, "predict").batch(data, targets=False)
-        return jax.device_get(self._runner("predict").run_batch(data))
+        return self._runner("predict").run_batch(data)
 
 
 def _any_given(metrics):
