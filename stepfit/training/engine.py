@@ -276,7 +276,7 @@ class Runner:
         return Result(program, chunk, logs, done)
 
     def run_batch(self, batch):
-        """Run one step on one batch; returns its logs, as they lie on the device, or its outputs."""
+        """Run one step on one batch; returns its outputs, or its logs as they lie on the device."""
         self.begin("a single batch")
         if self.eager:
             result = self._run_eagerly(batch)

@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-
 from stepfit.callbacks import BackupAndRestore, Callback, CallbackList, History
 from stepfit.callbacks.optimizers import inner
 from stepfit.core import errors, placement
