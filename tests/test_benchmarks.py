@@ -6,10 +6,22 @@ import os
 import time
 import xml.etree.ElementTree as ElementTree
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import accelerator, bars, chart, frameworks, harness, report, run, workloads
+from benchmarks import (
+    accelerator,
+    bars,
+    chart,
+    frameworks,
+    harness,
+    profile,
+    report,
+    run,
+    workloads,
+)
 
 TINY = {**workloads.TINY, **{f"gpu-{name}": row for name, row in workloads.GPU_TINY.items()}}
 # The same models as rows above them, at other sizes: built by the same code.
@@ -210,3 +222,23 @@ def test_names_choose_rows():
 def test_the_picture_has_a_dot_for_every_time():
     rows = {"a": row_of(stepfit=2.0, keras=150.0, torch=100.0), "c": row_of(stepfit=9.0, torch=3.0)}
     assert chart.svg(results_of(rows)).count("<circle") == 3 + 3 + 2  # legend and dots
+
+
+def test_a_profile_says_where_the_time_of_a_step_goes():
+    found = profile.measure(workloads.TINY["b-32"], turns=1, seconds=0.01)
+    sizes = workloads.TINY["b-32"].workload
+    widths = [sizes.features, sizes.hidden, sizes.hidden, sizes.classes]
+    products = [2 * sizes.batch * a * b for a, b in zip(widths, widths[1:])]
+    assert found["call"] > 0 < found["alone"]
+    assert 0 < found["products"] < 1
+    assert found["rate"] == found["flops"] / found["alone"]
+    assert 3 * sum(products) - products[0] < found["flops"] < 5 * sum(products)
+
+
+def test_products_are_told_from_other_kernels():
+    x = np.ones((64, 64), "float32")
+    text = jax.jit(lambda x: jnp.tanh(x @ x) + jnp.sort(x, 0)).lower(x).compile().as_text()
+    kinds = profile.kinds_of_kernels(text)
+    products = {name for name, kind in kinds.items() if kind == "product"}
+    assert products and {name for name in kinds if "sort" in name} <= set(kinds) - products
+    assert len(products) <= 2 < len(kinds)  # the product, and what it was fused into, if it was

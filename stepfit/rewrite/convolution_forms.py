@@ -78,21 +78,17 @@ def _kernel(c):
             c.out, c.strides, c.taps, c.rhs_dilation, c.lhs.shape[1:-1], c.low
         )
     ]
-    crop = [min(p, 0) for p in c.low], [min(p, 0) for p in high]
-    lhs = c.lhs
-    if any(map(any, crop)):
-        lhs = take(
-            lhs,
-            c.axes,
-            [-p for p in crop[0]],
-            [1] * len(high),
-            [size + a + b for size, a, b in zip(lhs.shape[1:-1], *crop)],
-        )
+    lhs, padding = c.lhs, list(zip(c.low, high))
+    if min(map(min, padding)) < 0:  # XLA's kernel cannot crop; a crop may go beyond the input
+        crop = [p if min(p) < 0 else (0, 0) for p in padding]
+        sizes = [size + sum(p) for size, p in zip(lhs.shape[1:-1], crop)]
+        lhs = take(lhs, c.axes, [-low for low, _ in crop], [1] * len(crop), sizes)
+        padding = [(0, 0) if min(p) < 0 else p for p in padding]
     return lax.conv_general_dilated(
         lhs,
         c.rhs,
         c.strides,
-        [(max(p, 0), max(q, 0)) for p, q in zip(c.low, high)],
+        padding,
         rhs_dilation=c.rhs_dilation,
         dimension_numbers=order,
         precision=c.precision,

@@ -20,7 +20,8 @@ import math
 import jax.numpy as jnp
 from jax import lax
 
-from stepfit.rewrite.convolution_definition import positions
+from stepfit.rewrite.convolution_definition import MANY, positions
+from stepfit.rewrite.rule import Slow
 from stepfit.rewrite.windows import interleave_all, take, take_each
 
 _COST_OF_A = 1.5  # of a number in windows of `a`; of `b` 1: products are faster if these are wide
@@ -108,7 +109,10 @@ class _Dimension:
 
 
 def _dimensions(c, a, b):
-    """Return the dimensions, with windows moving where fewest numbers need be copied."""
+    """Return the dimensions, with windows moving where fewest numbers need be copied.
+
+    Those of `b` move only where some outputs share a remainder: each remainder is a product.
+    """
 
     def cost(dimensions):
         of_a, of_b = (math.prod(sizes) for sizes in zip(*(d.sizes for d in dimensions)))
@@ -120,7 +124,8 @@ def _dimensions(c, a, b):
             c.out, c.strides, c.low, c.rhs_dilation, a.shape[1:-1], b.shape[1:-1]
         )
     ]
-    return min(itertools.product(*choices), key=cost)
+    shared = [[d for d in pair if d.period < d.out or d.out == 1] for pair in choices]
+    return min(itertools.product(*shared), key=cost)
 
 
 def _crossed(c, a, b):
@@ -131,7 +136,9 @@ def _crossed(c, a, b):
     not 9, and one product of wide matrices. A dilated `b` has such a product for each remainder.
     """
     dimensions = _dimensions(c, a, b)
-    steps = [d.dilation for d in dimensions]
+    periods, steps = [d.period for d in dimensions], [d.dilation for d in dimensions]
+    if math.prod(periods) > MANY:
+        raise Slow
 
     def part(remainders):
         along = list(zip(dimensions, remainders))
@@ -151,7 +158,7 @@ def _crossed(c, a, b):
         product = lax.transpose(product, order).reshape(*outs, a.shape[-1], b.shape[-1])
         return _first(product, [len(d.outs(0)) for d in dimensions])
 
-    whole = interleave_all(part, [d.period for d in dimensions], range(len(dimensions)))
+    whole = interleave_all(part, periods, range(len(dimensions)))
     return _first(whole, c.out)
 
 

@@ -280,7 +280,7 @@ class Runner:
         self.begin("a single batch")
         if self.eager:
             result = self._run_eagerly(batch)
-            return jax.device_get(result) if self.kind == "predict" else result
+            return jax.tree.map(np.array, result) if self.kind == "predict" else result
         program = self.program(batch, capacity=1)
         slot = program.ring.take()
         write_batch(program, slot, 0, batch)

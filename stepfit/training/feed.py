@@ -67,7 +67,7 @@ class ArrayFeed:
         rows, together = source.run_of(self._epoch, first)
         program = self._program(rows)
         count = min(limit(program), together)
-        if first == self._start:  # a short one: the device waits for it
+        if first == self._start and self._runner.steps == "auto":  # the device waits for it
             count = min(count, max(1, _FIRST_BYTES * program.capacity // program.chunk_bytes))
         slot = program.ring.take()
         own = None if program.spread is None else program.spread.own_rows()

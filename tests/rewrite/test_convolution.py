@@ -32,6 +32,15 @@ CASES = {
     "2D strides 2, 3": ((8, 7), (3, 3), 2, 3, {"strides": (2, 3)}),
     "2D strides beyond taps": ((8, 9), (2, 2), 2, 2, {"strides": (3, 4), "padding": "VALID"}),
     "2D patches": ((8, 8), (4, 4), 2, 3, {"strides": (4, 4), "padding": "VALID"}),
+    "2D patches, padded": (
+        (6, 7),
+        (4, 4),
+        9,
+        1,
+        {"strides": (4, 4), "padding": [(1, 1), (1, 0)]},
+    ),
+    "2D windows of both": ((8, 9), (5, 5), 1, 2, {"strides": (2, 2)}),
+    "2D dilated beyond the input": ((4, 5), (3, 2), 2, 3, {"rhs_dilation": (7, 12)}),
     "2D upsampling": ((3, 4), (2, 2), 3, 2, {"lhs_dilation": (2, 2), "padding": [(1, 1)] * 2}),
     "2D dilated, strided": ((9, 9), (3, 2), 2, 2, {"rhs_dilation": (2, 3), "strides": (2, 1)}),
     "2D transposed": ((4, 5), (3, 3), 2, 3, {"lhs_dilation": (2, 3), "padding": [(1, 2), (2, 1)]}),
@@ -64,14 +73,14 @@ CASES = {
     "3D": ((4, 3, 4), (2, 3, 2), 2, 2, {}),
     "3D strided": ((4, 5, 4), (3, 2, 3), 2, 2, {"strides": (2, 1, 2)}),
     "3D depthwise": ((4, 3, 3), (2, 2, 2), 2, 2, {"groups": 2}),
-    # Whose kernels' gradients are convolutions with kernels as large as the input, in float32.
     "1D many channels": ((6,), (3,), 44, 45, {}),
     "2D many channels": ((5, 4), (3, 3), 15, 16, {"padding": [(1, 0), (0, 1)]}),
 }
 COMBINATIONS = [
     *((name, "last", "float64") for name in CASES),
     *((name, "first", "float32") for name in list(CASES)[4:20:2]),
-    ("1D many channels", "last", "float32"),
+    # Whose kernels' gradients are convolutions with kernels as large as the input, in float32.
+    *((name, "last", "float32") for name in ("1D", "1D dilated", "1D many channels")),
     ("2D many channels", "odd", "float32"),
     ("2D same", "odd", "float64"),
     ("2D transposed", "odd", "float32"),
@@ -179,7 +188,9 @@ def test_any_convolution(data):
             np.testing.assert_allclose(value, right, atol=1e-11)
 
 
-@pytest.mark.parametrize("padding", [[(-1, -1), (0, 0)], [(-2, 3), (1, -1)], [(2, -4), (-1, 0)]])
+@pytest.mark.parametrize(
+    "padding", [[(-1, -1), (0, 0)], [(-2, 3), (1, -1)], [(2, -4), (-1, 0)], [(-20, 24), (0, 0)]]
+)
 @pytest.mark.parametrize("lhs_dilation", [(1, 1), (2, 1)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_negative_padding_crops(padding, lhs_dilation, dtype):
@@ -213,6 +224,33 @@ def test_the_dtype_asked_for_is_kept():
     assert jaxpr_as_fun(better)(x, w)[0].dtype == jnp.float32
     names = {equation.primitive.name: equation for equation in better.eqns}
     assert names["conv_general_dilated"].params["preferred_element_type"] == jnp.float32
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 5, 2), (2, 5, 5, 0), (2, 2, 5, 2)])
+def test_what_is_empty_is_left_alone(shape):
+    kernel = (3, 3, shape[-1], 4)
+    function = convolution(shape[1:3], {"padding": "VALID"}, ORDERS["last"])
+    args = [jax.ShapeDtypeStruct(s, jnp.float32) for s in (shape, kernel)]
+    program = jax.make_jaxpr(gradients(function))(*args)
+    better, report = rewrite(program, platform="cpu")
+    assert better is program and report.fits_loop
+
+
+@pytest.mark.parametrize(
+    "shape, kernel, strides, most",
+    [
+        ((1, 40, 40, 64), (16, 16, 64, 16), (16, 16), 600),  # the input padded: 48
+        ((1, 64, 64, 3), (11, 11, 3, 32), (4, 4), 1000),
+        ((1, 9, 9, 9, 4), (5, 5, 5, 4, 8), (1, 1, 1), 100),
+    ],
+)
+def test_kernels_gradients_are_cut_into_few_pieces(shape, kernel, strides, most):
+    function = convolution(shape[1:-1], {"strides": strides}, ORDERS["last"])
+    x, w = (jax.ShapeDtypeStruct(s, jnp.float32) for s in (shape, kernel))
+    output = jax.eval_shape(function, x, w)
+    gradient = jax.make_jaxpr(lambda x, w, y: jax.vjp(function, x, w)[1](y)[1])(x, w, output)
+    better, report = rewrite(gradient, platform="cpu")
+    assert report.fits_loop and len(better.eqns) < most
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,13 @@ def test_hooks_are_called_in_the_order_of_the_list():
     assert calls == ["begin b", "same", "b", "same"]
 
 
+@pytest.mark.parametrize("eager", [False, True])
+def test_outputs_of_a_single_batch_can_be_written_to(eager):
+    model = dense()
+    model.run_eagerly = eager
+    model.predict_on_batch(X)[:] = 0
+
+
 def test_single_batches_do_not_hold_on_to_the_buffers():
     result = dense().predict_on_batch(X)
     assert result.base is None or result.base.nbytes == result.nbytes

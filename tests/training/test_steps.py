@@ -128,6 +128,13 @@ def test_fused_steps_are_traced_once_and_give_the_same_numbers():
         np.testing.assert_allclose(v, w, rtol=1e-5, atol=1e-6)
 
 
+def test_the_first_dispatch_has_as_many_steps_as_were_asked_for():
+    model = keras.Sequential([keras.Input((1 << 15,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", steps_per_execution=2)
+    model.fit(np.zeros((16, 1 << 15), "float32"), np.zeros((16, 1)), batch_size=4, verbose=0)
+    assert model._runner("train").dispatched == {2: 2}
+
+
 @pytest.mark.parametrize("cls", STYLES)
 def test_eager_steps_give_the_same_numbers(cls):
     compiled, eager = made(cls), made(cls, run_eagerly=True)

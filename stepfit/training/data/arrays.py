@@ -244,7 +244,7 @@ class ArraySource(DataSource):
         start = ((epoch * self.num_batches + step) % self.batches_per_pass) * self.batch_size
         rows = self.row_numbers(epoch, step, count).reshape(-1) if self.shuffle else None
         for leaf, buffer in zip(jax.tree.leaves(self.data), buffers, strict=True):
-            wanted = buffer[:count].reshape(-1, *buffer.shape[2:])
+            wanted = buffer[:count].reshape(count * buffer.shape[1], *buffer.shape[2:])
             if rows is None:
                 wanted[...] = leaf[start : start + len(wanted)]
             elif isinstance(leaf, SparseRows):

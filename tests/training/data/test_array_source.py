@@ -248,3 +248,11 @@ def test_unpack_validation_data():
         "validation_data: expected (x, y), (x, y, sample_weight), or an object that makes "
         "batches, found tuple of 4 elements; pass several inputs as one element: ((x1, x2), y)."
     )
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_rows_may_be_empty(shuffle):
+    source = make_source(np.ones((N, 0), "float32"), batch_size=3, shuffle=shuffle)
+    buffers = [np.full((4, *s.shape), 5, s.dtype) for s in jax.tree.leaves(source.batch_specs(3))]
+    source.fill(0, 0, 2, buffers)
+    assert [b.shape for b in buffers] == [(4, 3, 0)]
