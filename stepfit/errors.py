@@ -3,6 +3,7 @@
 from stepfit.core.errors import (
     BackupError,
     ExhaustedDataError,
+    MissingFileError,
     NonFiniteError,
     StepfitArgumentError,
     StepfitAttributeError,
@@ -13,7 +14,7 @@ from stepfit.core.errors import (
 )
 
 __all__ = [
-    "BackupError", "ExhaustedDataError", "NonFiniteError", "StepfitArgumentError",
-    "StepfitAttributeError", "StepfitError", "StepfitRuntimeError", "StepfitTypeError",
-    "StepfitValueError",
+    "BackupError", "ExhaustedDataError", "MissingFileError", "NonFiniteError",
+    "StepfitArgumentError", "StepfitAttributeError", "StepfitError", "StepfitRuntimeError",
+    "StepfitTypeError", "StepfitValueError",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 from stepfit.callbacks.saver import Saver
 from stepfit.checkpoint.writing import alone
 from stepfit.core import errors, processes
+from stepfit.utils.missing import missing
 
 _WEIGHTS = ("trainable_variables", "non_trainable_variables")
 _PARTS = (*_WEIGHTS, "optimizer_variables", "metrics_variables")
@@ -138,8 +139,11 @@ class OrbaxCheckpoint(Saver):
 
         Raises:
             ValueError: no such checkpoint, or it does not fit; nothing is changed then.
+            FileNotFoundError: no such folder.
         """
         where = f"OrbaxCheckpoint.load(directory={os.fspath(directory)!r})"
+        if not os.path.exists(directory):
+            raise missing(where, directory, "a folder of checkpoints")
         manager = _open(os.path.abspath(directory), None, False, create=False)
         try:
             steps = sorted(manager.all_steps()) if manager is not None else []

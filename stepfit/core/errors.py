@@ -53,6 +53,13 @@ class BackupError(StepfitError, OSError):
     """A backup that could not be written, or none that can be read."""
 
 
+class MissingFileError(StepfitValueError, FileNotFoundError):
+    """A file to read that is not there."""
+
+    def __str__(self):
+        return str(self.args[0])
+
+
 class ExhaustedDataError(StepfitError, RuntimeError):
     """A source of batches ran out before the requested number of steps."""
 
@@ -68,7 +75,7 @@ def message(where, expected, found, fix=None):
     text = f"{where}: expected {expected}, found {found}"
     if fix:
         text += f"; {fix}"
-    return text + "."
+    return text if text.endswith("?") else text + "."
 
 
 def bad_value(where, expected, found, fix=None):

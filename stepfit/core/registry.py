@@ -8,7 +8,7 @@ signature, so that no class writes them by hand.
 import inspect
 from typing import Any
 
-from stepfit.core import constructors, serialization
+from stepfit.core import constructors, deserialization
 from stepfit.core.catalogue import Catalogue, _catalogues, add_family_base, catalogue
 from stepfit.core.custom_objects import (
     _custom,
@@ -18,7 +18,8 @@ from stepfit.core.custom_objects import (
     get_registered_object,
     register_keras_serializable,
 )
-from stepfit.core.serialization import deserialize, serialize
+from stepfit.core.deserialization import deserialize
+from stepfit.core.serialization import serialize
 
 __all__ = [
     "Catalogue", "Configurable", "_catalogues", "_custom", "_function_names", "add_family_base",
@@ -45,7 +46,7 @@ class Configurable:
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if cls.__module__.startswith("stepfit."):
-            serialization.add_builtin(cls)
+            deserialization.add_builtin(cls)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data.
@@ -73,4 +74,4 @@ class Configurable:
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Build an object from `get_config`'s result."""
-        return cls(**serialization.arguments(cls, config, custom_objects))
+        return cls(**deserialization.arguments(cls, config, custom_objects))

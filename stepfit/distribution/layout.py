@@ -162,7 +162,7 @@ class LayoutMap(collections.abc.MutableMapping):
                         f"LayoutMap[{key!r}]: expected a key that matches the whole path of a "
                         f"variable, found one that matches the end of {path!r}, which is copied "
                         f"to every device; write {'.*' + key!r}.",
-                        UserWarning, stacklevel=2,
+                        UserWarning, stacklevel=errors.users_level(),
                     )  # fmt: skip
         return layout
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stepfit.core import errors, serialization
+from stepfit.core import deserialization, errors, serialization
 from stepfit.layers.layer import Layer
 
 
@@ -33,7 +33,7 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = 
     >>> keras.layers.deserialize(config).units
     3
     """
-    layer = serialization.deserialize(config, custom_objects, "layer")
+    layer = deserialization.deserialize(config, custom_objects, "layer")
     if not isinstance(layer, Layer):
         found = errors.describe(layer)
         raise errors.bad_value("deserialize(config)", "the config of a layer", found)

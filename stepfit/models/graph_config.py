@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from stepfit.core import errors, naming, symbolic
+from stepfit.core.deserialization import deserialize
 from stepfit.core.op import OpCall
-from stepfit.core.serialization import deserialize, serialize, serialize_object
+from stepfit.core.serialization import serialize, serialize_object
 from stepfit.layers.layer import Layer
 from stepfit.models import operation_config
 

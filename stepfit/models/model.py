@@ -189,7 +189,8 @@ class Model(Trainer, Layer):
             filepath: path of the file; for "tf_saved_model" of a folder.
             format: "stablehlo"; "onnx" (needs ``stepfit[onnx]``), or "tf_saved_model" (needs
                 ``stepfit[tensorflow]``), each run once and compared before it is there.
-            input_signature: shapes (or tensors) of the inputs, for a model without symbolic ones.
+            input_signature: list of shapes (or tensors) of the inputs, for a model without symbolic
+                ones; a dict of them by name where `call` takes a dict.
 
         Example:
 

@@ -2,14 +2,14 @@
 
 import contextlib
 
-from stepfit.core import errors, serialization
+from stepfit.core import deserialization, errors, serialization
 from stepfit.saving.file_errors import FileError, wrong
 
 
 def build(config, place):
     """Return the model that a config describes; errors say where the config stands."""
     with _as_file_errors(place), serialization.sharing():
-        model = serialization.deserialize(config, kind="layer")
+        model = deserialization.deserialize(config, kind="layer")
         if not hasattr(model, "save_own_variables"):
             raise errors.bad_value("config", "a model", errors.describe(model))
         return model

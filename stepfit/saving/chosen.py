@@ -29,12 +29,18 @@ class Chosen:
                 raise errors.bad_type(where, "text, or a list of texts", prefix)
         self._starts = None if given is None else [p.strip("/") for p in given]
         for start in self._starts or ():
-            if not any(_begins(path, start) for path in paths):
-                known = {"/".join(p.split("/")[: i + 1]) for p in paths for i in range(len(p))}
-                raise errors.unknown_name(where, "part", start, known)
+            check_start(start, paths, where)
 
     def __contains__(self, path):
         return self._starts is None or any(_begins(path, s) for s in self._starts)
+
+
+def check_start(start, paths, where):
+    """Raise, with the nearest part, where no path begins with `start`."""
+    if not any(_begins(path, start) for path in paths):
+        parts = [p.split("/") for p in paths]
+        known = {"/".join(p[: i + 1]) for p in parts for i in range(len(p))}
+        raise errors.unknown_name(where, "part", start, known)
 
 
 def _begins(path, start):

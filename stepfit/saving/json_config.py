@@ -104,7 +104,7 @@ def encode(value, place):
 def _first_odd(value, path):
     if isinstance(value, dict):
         for key, item in value.items():
-            if not isinstance(key, str):
+            if not isinstance(key, (str, int, float, type(None))):  # of those, JSON makes text
                 return f"{path}[{key!r}]", f"a key of type {type(key).__name__}"
             found = _first_odd(item, f"{path}[{key!r}]")
             if found:

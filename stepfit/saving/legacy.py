@@ -5,7 +5,7 @@ The root (or its group `model_weights`) has an attribute `layer_names`; each lay
 `model_config`, and how it was compiled in `training_config`.
 """
 
-from stepfit.core import deferral
+from stepfit.core import deferral, errors
 from stepfit.saving import building, json_config, sources, state
 from stepfit.saving.file_errors import shown, wrong
 from stepfit.saving.paths import check_member
@@ -123,6 +123,8 @@ def weights(model, source, by_name=False):
     layers = [(layer, found) for layer, found in layers if found]
     if by_name:
         layers = [(layer, found) for layer, found in layers if layer.name in groups]
+        if not layers:
+            check_names(model, groups, place)
         pairs = [(layer, found, groups[layer.name]) for layer, found in layers]
     else:
         if len(layers) != len(groups):
@@ -140,6 +142,24 @@ def weights(model, source, by_name=False):
             )
         names.update((k, a) for v, a in zip(variables, arrays, strict=True) for k in keys[id(v)])
     return sources.Renamed(source, names)
+
+
+def check_names(model, names, place):
+    """Raise because no layer of a model has a name that a file has; not where there is none."""
+    own = [layer.name for layer in model._flatten_layers(include_self=False) if layer.weights]
+    if own:
+        near = next(((n, found) for n in own if (found := errors.nearest(n, names))), None)
+        raise wrong(
+            f"{place}, by_name=True", f"a layer of a name that the file has ({_some(names)})",
+            f"none among {_some(own)}",
+            f"rename {near[0]!r} to {near[1]!r}, and others alike, or pass by_name=False"
+            if near else "give the layers the names of the file's, or pass by_name=False",
+        )  # fmt: skip
+
+
+def _some(names):
+    names = list(dict.fromkeys(names))
+    return ", ".join(map(shown, names[:4])) + (", ..." if names[4:] else "") or "none"
 
 
 def _weights_of(layer):

@@ -16,7 +16,7 @@ import zipfile
 from typing import Any
 
 import stepfit
-from stepfit.core import deferral, errors, serialization
+from stepfit.core import deferral, deserialization, errors, serialization
 from stepfit.core.custom_objects import custom_object_scope
 from stepfit.saving import assets, hdf5, integrity, json_config, legacy, sources, state
 from stepfit.saving.archive import Archive
@@ -127,7 +127,7 @@ def _encoded(config, where):
         if not config.pop("compile_config", None):
             raise
         text = json_config.encode(config, where)
-        warnings.warn(f"{errors.NOT_COMPILED} {e}", stacklevel=4)
+        warnings.warn(f"{errors.NOT_COMPILED} {e}", stacklevel=errors.users_level())
         return text
 
 
@@ -156,13 +156,14 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
 
     Raises:
         ValueError: the file is damaged, describes what is not known, or its weights do not fit.
+        FileNotFoundError: there is no such file.
     """
     path = os.fspath(filepath)
     place = f"load_model({path!r})"
     _ = stepfit.models, stepfit.layers  # have the built-in classes be known
     with (
         custom_object_scope(custom_objects),
-        serialization.unsafe(not safe_mode),
+        deserialization.unsafe(not safe_mode),
         opened(path, place) as file,
     ):
         return file.load(compile)

@@ -1,7 +1,7 @@
 """Single objects as plain data, and back, in Keras's form."""
 
 import stepfit
-from stepfit.core import errors, serialization
+from stepfit.core import deserialization, errors, serialization
 from stepfit.core.custom_objects import custom_object_scope
 
 
@@ -39,6 +39,6 @@ def deserialize_keras_object(config, custom_objects=None, safe_mode=True, **kwar
     _ = stepfit.models, stepfit.layers  # have the built-in classes be known
     with (
         custom_object_scope({**(objects or {}), **(custom_objects or {})}),
-        serialization.unsafe(not safe_mode), serialization.sharing(),
+        deserialization.unsafe(not safe_mode), serialization.sharing(),
     ):  # fmt: skip
-        return serialization.deserialize(config)
+        return deserialization.deserialize(config)

@@ -144,6 +144,13 @@ class ShardedSource:
             self._sources[name] = sources.HDF5Source(data, place)
         return self._sources[name]
 
+    def attributes(self, group):
+        """Return the attributes of a group."""
+        for source in self._sources.values():
+            if group in source.file.groups:
+                return source.attributes(group)
+        return {}
+
     def read(self, key):
         """Return one array."""
         return self._sources[self._files[key]].read(key)

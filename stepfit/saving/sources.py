@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from stepfit.saving import integrity
 from stepfit.saving.file_errors import wrong
 from stepfit.saving.hdf5 import HDF5File
+from stepfit.utils.missing import missing
 
 
 class Entry(NamedTuple):
@@ -47,6 +48,10 @@ class HDF5Source:
             )  # fmt: skip
         self.entries = {k: Entry(d.shape, d.dtype) for k, d in self.file.datasets.items()}
 
+    def attributes(self, group):
+        """Return the attributes of a group."""
+        return self.file.attributes(group)
+
     def read(self, key):
         """Return one array."""
         return self.file.read(key)
@@ -69,7 +74,7 @@ def mapped(path, place):
     """Give the bytes of a file, without reading them all into memory.
 
     Raises:
-        FileError: not a plain file, or an empty one. OSError: it cannot be opened.
+        FileError: not a plain file, or an empty one. OSError: it is not there, or not readable.
     """
     with open_plain(path, place) as file:
         if os.fstat(file.fileno()).st_size == 0:
@@ -84,7 +89,10 @@ def mapped(path, place):
 
 def open_plain(path, place):
     """Open a file for reading; not a folder, a device or a pipe."""
-    found = os.stat(path)
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        raise missing(place, path, "a file") from None
     if not stat.S_ISREG(found.st_mode):
         kind = "a folder" if stat.S_ISDIR(found.st_mode) else "something else"
         raise wrong(place, "a file", kind)

@@ -12,11 +12,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from stepfit.core import dtypes
+from stepfit.core import dtypes, errors
 from stepfit.saving.chosen import Chosen, below
 from stepfit.saving.file_errors import shown, wrong
 from stepfit.saving.report import LoadReport
 from stepfit.saving.state_tree import places
+
+_TRAINED = "stepfit_trained"  # positions, among the weights, of what an optimizer has state for
+_MOST_TRAINED = 10_000  # an attribute has at most 64 kB
 
 
 def collect(root):
@@ -34,10 +37,26 @@ def collect(root):
                     f"save_own_variables of {place.name!r}: {name!r}", "numbers",
                     f"dtype {array.dtype}", "write text in save_assets",
                 )  # fmt: skip
-        attributes = {"name": place.name} if place.name else {}
+        attributes: dict[str, object] = {"name": place.name} if place.name else {}
+        attributes.update(_trained(root, place))
         if arrays or attributes:
             groups.append((_group(place.path), attributes, arrays))
     return groups
+
+
+def _trained(root, place):
+    """Return an attribute that says whose state an optimizer has, where not of what is trainable.
+
+    That is so after layers were frozen without a new `compile`.
+    """
+    if place.path != "optimizer" or not getattr(place.object, "built", False):
+        return {}
+    known = [id(v) for v in place.object._trainable_variables]
+    position = {id(v): i for i, v in enumerate(root.weights)}
+    as_ever = known == [id(v) for v in root.trainable_variables]
+    if as_ever or not set(known) <= set(position) or len(known) > _MOST_TRAINED:
+        return {}
+    return {_TRAINED: np.array([position[i] for i in known], "int32")}
 
 
 def _plain(value):
@@ -198,7 +217,7 @@ class _Loading:
             return
         if len(names) != len(optimizer._saved_variables()) and not optimizer.built:
             if place.path == "optimizer":
-                optimizer.build(self.root.trainable_variables)
+                optimizer.build(self._trained(_group(place.path)))
         if not getattr(type(optimizer).load_own_variables, "by_number", False):
             self.own.append((optimizer, _Store(self.source, names)))
             return
@@ -218,16 +237,42 @@ class _Loading:
             self.pairs += pairs
             return
         details = self.report.mismatched[before:]
-        found = f"{details[0][0]} of {details[0][2]}" if details else f"{len(names)}"
+        other_number = len(names) != len(variables)
+        found = f"{len(names)}"
+        if details and not other_number:
+            found = f"{details[0][0]} of {details[0][2]}"
+        fix = "compile with the optimizer that was saved, or load with compile=False"
+        if self.strict_optimizers and other_number:
+            fix = "call compile after layers are frozen or unfrozen, and before the model is saved"
         error = wrong(
             f"{self.source.place}: state of optimizer {place.name!r}",
-            f"{len(variables)} arrays that fit its variables", found,
-            "compile with the optimizer that was saved, or load with compile=False",
+            f"{len(variables)} arrays that fit its variables", found, fix,
         )  # fmt: skip
-        if self.strict_optimizers:
+        if self.strict_optimizers and not other_number:  # of another number: no model is lost
             raise error
         del self.report.mismatched[before:]
-        warnings.warn(f"{error} It was left as it is.", stacklevel=6)
+        warnings.warn(f"{error} It was left as it is.", stacklevel=errors.users_level())
+
+    def _trained(self, group):
+        """Return the variables to build the optimizer for: those that the file has state for.
+
+        Where it has none for some that are trainable now, they are those that are trainable: so the
+        model can be trained on, with a new state.
+        """
+        read = getattr(self.source, "attributes", None)
+        positions, weights = read(group).get(_TRAINED) if read else None, self.root.weights
+        if not isinstance(positions, np.ndarray) or positions.dtype.kind != "i":
+            return self.root.trainable_variables
+        wanted = positions.reshape(-1).tolist()
+        if len(set(wanted)) != len(wanted) or not all(0 <= i < len(weights) for i in wanted):
+            raise wrong(
+                f"{self.source.place}: {group}: {_TRAINED!r}", "positions of weights, each once",
+                "others",
+            )  # fmt: skip
+        found = [weights[i] for i in wanted]
+        trainable = self.root.trainable_variables
+        covered = {id(v) for v in trainable} <= {id(v) for v in found}
+        return found if covered else trainable
 
     def _check(self):
         """Raise where something does not fit; the first finding is named, the others counted."""

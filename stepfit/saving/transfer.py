@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from stepfit.core import errors
-from stepfit.saving.chosen import Chosen, below
+from stepfit.saving.chosen import Chosen, below, check_start
 from stepfit.saving.state_tree import places
 
 _WAYS = ("name", "place")
@@ -48,7 +48,8 @@ def transfer_weights(source, target, prefix=None, rename=None, by="name"):
         `TransferReport`.
 
     Raises:
-        ValueError: nothing fits, or a prefix that no variable has; nothing is changed then.
+        ValueError: nothing fits, a prefix that no variable has, or a part in `rename` that is not
+            there; nothing is changed then.
 
     >>> import stepfit as keras
     >>> def model(units):
@@ -72,6 +73,7 @@ def transfer_weights(source, target, prefix=None, rename=None, by="name"):
             )  # fmt: skip
     here, there = _by_path(target, by), _by_path(source, by)
     chosen = Chosen(prefix, here, "transfer_weights(prefix)")
+    _check_rename(rename, here, there)
     report, pairs, used = TransferReport(), [], set()
     for path, variable in here.items():
         found = there.get(_renamed(path, rename or {}))
@@ -112,6 +114,24 @@ def _by_path(model, by):
             for i, variable in enumerate(place.object._saved_variables()):
                 found[f"{place.path}/{i}" if place.path else f"{i}"] = variable
     return found
+
+
+def _check_rename(rename, here, there):
+    """Raise where `rename` names parts that the target, or the source, has not."""
+    texts = isinstance(rename or {}, dict) and all(
+        isinstance(text, str) for pair in (rename or {}).items() for text in pair
+    )
+    if not texts:
+        expected = "a dict from text to text, as in {'backbone': 'encoder'}"
+        raise errors.bad_type("transfer_weights(rename)", expected, rename)
+    for start, other in (rename or {}).items():
+        if not start.strip("/"):
+            raise errors.bad_value(
+                "transfer_weights(rename)", "the start of a path in the target", repr(start),
+                "name a part of it, as in {'backbone': 'encoder'}",
+            )  # fmt: skip
+        check_start(start.rstrip("/"), here, "transfer_weights(rename), of the target")
+        check_start(other.strip("/"), there, f"transfer_weights(rename[{start!r}]), of the source")
 
 
 def _renamed(path, rename):

@@ -82,7 +82,8 @@ def load_weights(model, filepath, skip_mismatch=False, objects_to_skip=None, **k
         `LoadReport`: what was loaded, and what was not.
 
     Raises:
-        ValueError: the file is damaged or does not fit; nothing is changed then.
+        ValueError: the file is damaged or does not fit, or by name no layer is in it; nothing is
+            changed then. FileNotFoundError: there is no such file.
     """
     by_name, prefix = kwargs.pop("by_name", False), kwargs.pop("prefix", None)
     known = ("filepath", "skip_mismatch", "objects_to_skip", "by_name", "prefix")
@@ -140,6 +141,11 @@ def _of_names(model, source):
         for key in source.entries if group else ():
             if key.startswith(f"{group}/"):
                 found[f"{place.path}/vars/{key.removeprefix(f'{group}/')}"] = key
+    if all(key.startswith("optimizer/") for key in found):
+        filled = {key.rpartition("/")[0] for key in source.entries}
+        names = [n.rpartition("\0")[2] for n, group in named.items()
+                 if group in filled and not group.startswith("optimizer/")]  # fmt: skip
+        legacy.check_names(model, names, source.place)
     return sources.Renamed(source, found)
 
 

@@ -138,7 +138,8 @@ BAD = [
     (loaded_at_another_step, "OrbaxCheckpoint.load(directory='{}'): expected one of step 7, found "
      "those of steps [1]."),
     (lambda folder: OrbaxCheckpoint.load(compiled(), folder),
-     "OrbaxCheckpoint.load(directory='{}'): expected a checkpoint, found none."),
+     "OrbaxCheckpoint.load(directory='{}'): expected a folder of checkpoints, found none of this "
+     "name in '{}'; check the path."),
     (loaded_without_paths, "OrbaxCheckpoint.load(directory='{}'): expected the checkpoint of step "
      "0, whole, found JSONDecodeError: Expecting property name enclosed in double quotes: line 1 "
      "column 2 (char 1); load another step."),
@@ -155,4 +156,4 @@ def test_message(tmp_path, call, text):
     folder = str(tmp_path / "c")
     with pytest.raises(ValueError) as error:
         call(folder)
-    assert str(error.value) == text.format(folder)
+    assert str(error.value) == text.format(folder, tmp_path)

@@ -24,6 +24,7 @@ def spread(key, prefix=True):
             keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="up")], name="m")
         else:
             keras.layers.Dense(2, name="up").build((None, 4))
+    assert {w.filename for w in seen} <= {__file__}
     return [str(w.message) for w in seen]
 
 

@@ -90,6 +90,108 @@ def test_exported_programs_need_no_code_of_the_model(kind, models, tmp_path):
         served([np.ones((2, 5))] * len(served.inputs))
 
 
+class TakesDict(keras.Model):
+    """A model whose `call` takes a dict, and no other form."""
+
+    def __init__(self, *names):
+        super().__init__()
+        self.parts = {name: keras.layers.Dense(2) for name in names}
+
+    def call(self, inputs):
+        return {"sum": sum(layer(inputs[name]) for name, layer in self.parts.items())}
+
+
+def arrays(**sizes):
+    return {name: np.ones((3, size), "float32") for name, size in sizes.items()}
+
+
+@pytest.mark.parametrize("signature", [
+    {"right": (None, 5), "left": (None, 4)}, [{"left": (None, 4), "right": [None, 5]}],
+    {"left": keras.InputSpec(shape=(None, 4)), "right": keras.Input((5,))},
+    [arrays(left=4, right=5)],
+], ids=["shapes", "in a list", "specs", "arrays"])  # fmt: skip
+def test_programs_of_models_that_take_a_dict(signature, tmp_path):
+    path, x = str(tmp_path / "m.exported"), arrays(left=4, right=5)
+    model = TakesDict("left", "right")
+    expected = model(x)["sum"]
+    model.export(path, input_signature=signature)
+    served = keras.saving.load_exported(path)
+    np.testing.assert_allclose(served(x)["sum"], expected, atol=1e-5)
+    with pytest.raises(ValueError, match="expected the name of an input, found 'left'"):
+        served({"lft": x["left"], "right": x["right"]})
+
+
+def test_programs_of_a_dict_of_one_and_of_a_list(tmp_path):
+    path, x = str(tmp_path / "m.exported"), arrays(only=4)
+    model = TakesDict("only")
+    expected = model(x)["sum"]
+    model.export(path, input_signature={"only": (None, 4)})
+    for given in (x, [x["only"]], x["only"]):
+        np.testing.assert_allclose(
+            keras.saving.load_exported(path)(given)["sum"], expected, atol=1e-5
+        )
+    for signature in ((None, 4), [[(None, 4)]], keras.InputSpec(shape=(None, 4))):
+        layer = keras.Sequential([keras.layers.Dense(2)])
+        layer.build((None, 4))
+        layer.export(path, input_signature=signature)
+        assert keras.saving.load_exported(path).inputs == [((None, 4), "float32")]
+
+
+def test_programs_of_graphs_whose_inputs_are_a_dict(tmp_path):
+    path, x = str(tmp_path / "m.exported"), arrays(q=5, p=4)
+    inputs = {"q": keras.Input((5,), name="second"), "p": keras.Input((4,), name="first")}
+    model = keras.Model(inputs, keras.layers.Dense(2)(inputs["p"]) + inputs["q"][:, :2])
+    for signature in (None, {"p": (3, 4), "q": (3, 5)}):
+        model.export(path, input_signature=signature)
+        np.testing.assert_allclose(keras.saving.load_exported(path)(x), model(x), atol=1e-5)
+
+
+@pytest.mark.parametrize(("signature", "kind", "text"), [
+    (None, ValueError, "export(input_signature): expected shapes, for a model without symbolic "
+     "inputs, found None; pass input_signature=[(None, 4)], or {name: shape} where `call` takes a "
+     "dict."),
+    ({"left": "float32"}, TypeError, "export(input_signature['left']): expected a shape or a "
+     "tensor, found 'float32'."),
+    ({"left": {"deep": (None, 4)}}, TypeError, "export(input_signature['left']): expected a shape "
+     "or a tensor, found dict with keys ['deep']."),
+    ({1: (None, 4)}, TypeError, "export(input_signature): expected names of inputs as keys, found "
+     "1."),
+    ([], ValueError, "export(input_signature): expected some shapes, found 0."),
+    ([(None, 4), "left"], TypeError, "export(input_signature[1]): expected a shape or a tensor, "
+     "found 'left'."),
+    (4, TypeError, "export(input_signature): expected a list of shapes or tensors, or a dict of "
+     "them, found 4."),
+])  # fmt: skip
+def test_signatures_that_are_none(signature, kind, text, tmp_path):
+    model = TakesDict("left", "right")
+    model(arrays(left=4, right=5))
+    refused(lambda: model.export(tmp_path / "m", input_signature=signature), kind, text)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_signature_of_another_form_than_the_call(tmp_path):
+    model = TakesDict("left", "right")
+    model(arrays(left=4, right=5))
+    with pytest.raises(TypeError) as caught:
+        model.export(tmp_path / "m", input_signature=[(None, 4), (None, 5)])
+    assert caught.value.__notes__[-1] == (
+        "The model was called with a list of 2 arrays, as input_signature says; where `call` takes "
+        "a dict, pass input_signature={name: shape, ...}."
+    )
+    inputs = {"q": keras.Input((5,)), "p": keras.Input((4,))}
+    graph = keras.Model(inputs, keras.layers.Dense(2)(inputs["p"]))
+    refused(
+        lambda: graph.export(tmp_path / "m", input_signature={"q": (None, 5)}), ValueError,
+        "export(input_signature): expected the keys ['p', 'q'], found ['q']; add 'p'.",
+    )  # fmt: skip
+    refused(
+        lambda: graph.export(tmp_path / "m", input_signature={"qq": (None, 5), "p": (None, 4)}),
+        ValueError, "export(input_signature): expected the name of an input, found 'qq'; did you "
+        "mean 'q'?",
+    )  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
 def test_recurrent_programs_take_any_batch(tmp_path):
     layers, path = keras.layers, str(tmp_path / "m.exported")
     model = keras.Sequential([

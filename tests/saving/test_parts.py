@@ -90,6 +90,26 @@ def test_by_name_wherever_a_layer_stands(path, source):
     assert len(model.load_weights(path, by_name=True, skip_mismatch=True).mismatched) == 2
 
 
+@pytest.mark.parametrize("path", ["w.weights.h5", "m.keras"], indirect=True)
+@pytest.mark.parametrize(("head", "fix"), [
+    ("tail", "give the layers the names of the file's, or pass by_name=False"),
+    ("haed", "rename 'haed' to 'head', and others alike, or pass by_name=False"),
+])  # fmt: skip
+def test_by_name_where_no_name_fits(path, head, fix):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name=head)])
+    model.compile("adam", "mse")  # whose name the file has
+    before = values_of(model.weights)
+    place = f"load_weights({path!r})" + (": model.weights.h5" if path.endswith("s") else "")
+    refused(
+        lambda: model.load_weights(path, by_name=True, skip_mismatch=True), ValueError,
+        f"{place}, by_name=True: expected a layer of a name that the file has ('head', 'bn', "
+        f"'in'), found none among {head!r}; {fix}.",
+    )  # fmt: skip
+    for a, b in zip(values_of(model.weights), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    keras.Sequential([keras.Input((2,)), keras.layers.ReLU()]).load_weights(path, by_name=True)
+
+
 def test_from_model_to_model(source):
     model = net(units=3, front=True)
     report = keras.saving.transfer_weights(source, model)
@@ -130,9 +150,20 @@ def test_what_cannot_be_transferred(source):
          "mean 'name'?"),
         ({"prefix": "y"}, "transfer_weights(prefix): expected the name of a part, found 'y'; "
          "known names: 'x', 'x/bias', 'x/kernel'."),
+        ({"rename": {"x/kernle": "head/kernel"}}, "transfer_weights(rename), of the target: "
+         "expected the name of a part, found 'x/kernle'; did you mean 'x/kernel'?"),
+        ({"rename": {"x/": "haed"}}, "transfer_weights(rename['x/']), of the source: expected the "
+         "name of a part, found 'haed'; did you mean 'head'?"),
+        ({"rename": {"": "head"}}, "transfer_weights(rename): expected the start of a path in the "
+         "target, found ''; name a part of it, as in {'backbone': 'encoder'}."),
     ]:  # fmt: skip
         refused(lambda a=arguments: keras.saving.transfer_weights(source, model, **a),
                 ValueError, text)  # fmt: skip
+    refused(
+        lambda: keras.saving.transfer_weights(source, model, rename=["x"]), TypeError,
+        "transfer_weights(rename): expected a dict from text to text, as in {'backbone': "
+        "'encoder'}, found list of 1 elements.",
+    )  # fmt: skip
     refused(
         lambda: keras.saving.transfer_weights(keras.Sequential([keras.layers.Dense(1)]), model),
         ValueError, "transfer_weights(source): expected a built model or layer, found an object "
@@ -173,6 +204,9 @@ def test_a_model_is_not_lost_for_how_it_was_compiled(tmp_path):
     model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
     with pytest.warns(UserWarning, match="call compile as here, and then load_weights") as caught:
         model.save(path)
+    assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="call compile as here") as caught:
+        keras.saving.save_model(model, path)
     assert caught[0].filename == __file__
     other = keras.saving.load_model(path)
     assert not other.compiled
