@@ -137,8 +137,10 @@ def interrupted(mouth, cache):
         if number % 6 == 0:  # a new model: it may be hit while it is traced or compiled
             model, data = list(runs.KINDS.values())[number // 6 % len(runs.KINDS)]()
         outcome = "no KeyboardInterrupt"
-        mouth.send("fitting")
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        mouth.send("fitting")  # whole: the next one comes as soon as the parent has read it
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
             model.fit(*data, epochs=100_000, batch_size=4, validation_data=data, verbose=0)
         except KeyboardInterrupt:
             outcome = "usable"

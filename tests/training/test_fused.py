@@ -1,5 +1,6 @@
 """Fused execution: however steps are put together, the numbers are the same, to the bit."""
 
+import itertools
 import time
 
 import jax
@@ -188,11 +189,13 @@ class EveryStep(keras.callbacks.Callback):
         self.seen.append((batch, logs))
 
 
+OFTEN = {*((name, False) for name in ("mlp", "cnn", "rnn", "gan", "stateless")), ("mlp", True)}
+
+
 @pytest.mark.parametrize(
     ("name", "batches"),
-    [*((name, False) for name in MODELS), ("mlp", True), ("stateless", True),
-     *(pytest.param(name, True, marks=pytest.mark.slow)
-       for name in MODELS if name not in ("mlp", "stateless"))],
+    [pytest.param(*case, marks=[] if case in OFTEN else pytest.mark.slow)
+     for case in itertools.product(MODELS, [False, True])],
 )  # fmt: skip
 def test_any_number_of_steps_gives_the_same_bits(name, batches):
     expected = trained(name, 1, batches=batches)
@@ -200,7 +203,7 @@ def test_any_number_of_steps_gives_the_same_bits(name, batches):
         assert_same(trained(name, steps, batches=batches), expected)
 
 
-@pytest.mark.parametrize("name", ["mlp", "gan", "stateless"])
+@pytest.mark.parametrize("name", ["mlp", "stateless", pytest.param("gan", marks=pytest.mark.slow)])
 def test_data_on_the_device_gives_the_same_bits(name):
     expected = trained(name)
     keras.config.set_device_data_budget(1 << 20)
