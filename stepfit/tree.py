@@ -221,7 +221,8 @@ def assert_same_structure(a: Any, b: Any, check_types: bool | None = None) -> No
     """
     if check_types is not None:
         text = "assert_same_structure(check_types) has no effect; for a looser check use "
-        warnings.warn(text + "assert_same_paths.", DeprecationWarning, stacklevel=2)
+        text += "assert_same_paths."
+        warnings.warn(text, DeprecationWarning, stacklevel=errors.users_level())
 
     def visit(path, first, other):
         if is_nested(first):

@@ -136,7 +136,7 @@ class BackupAndRestore(Callback):
             aside = found and folders.set_aside(folder)  # so that it does not count as one kept
             text += f"; it is now called {aside.name}" if aside else ""
             instead = f"going on from {found.name}" if found else "none is intact"
-            warnings.warn(f"{text}; {instead}.", UserWarning, stacklevel=2)
+            warnings.warn(f"{text}; {instead}.", UserWarning, stacklevel=errors.users_level())
         if found is None and damaged:
             text = errors.message(
                 self._where, "a backup that is intact", f"{len(damaged)} that are damaged",
@@ -202,7 +202,7 @@ class BackupAndRestore(Callback):
             try:
                 self._writer.wait()
             except errors.BackupError as e:  # the error that ended `fit` counts more
-                warnings.warn(str(e), RuntimeWarning, stacklevel=2)
+                warnings.warn(str(e), RuntimeWarning, stacklevel=errors.users_level())
 
     def on_train_end(self, logs=None):
         self._writer.wait()
@@ -220,7 +220,7 @@ class BackupAndRestore(Callback):
             now = f"epoch {self._progress.epoch + 1}, step {self._progress.step}"
             text = f"{self._where}: {path!r} has values that are not finite ({now}); no backup is "
             text += "made, the last good one stays."
-            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            warnings.warn(text, RuntimeWarning, stacklevel=errors.users_level())
             return False
         if processes.is_first():
             self._writer.save(arrays, document)

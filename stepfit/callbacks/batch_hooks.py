@@ -46,15 +46,24 @@ class BatchHooks:
                 return f"{type(callback).__name__} defines {hook} and is not fused_safe"
         return None
 
-    def when(self, callback):
-        """Return when a callback is called, in words."""
-        if callback.fused_safe and any(callback is user[0] for user in self._users):
-            return "for every step, with its logs; steps stay fused"
-        if callback.lazy_batch_logs and any(callback is user[0] for user in self._users):
-            return "once for each dispatch; steps stay fused"
+    def when(self, callback, together=True):
+        """Return when a callback is called, in words.
+
+        Args:
+            callback: one of those in the list.
+            together: whether several steps go in one dispatch.
+        """
+        stay = "; steps stay fused" if together else ""
+        hooked = any(callback is user[0] for user in self._users)
+        if hooked and callback.fused_safe:
+            return f"for every step, with its logs{stay}"
+        if hooked and callback.lazy_batch_logs:
+            return f"once for each dispatch{stay}" if together else "after every step"
         if id(callback) in self._seldom or any(callback is c for c in self._choosy):
-            return "after the steps that it asks for; steps stay fused"
-        if any(callback is user[0] for user in self._users):
+            return f"after the steps that it asks for{stay}"
+        if hooked and together:  # as with an integer for `steps_per_execution`
+            return "once for each dispatch, with the model"
+        if hooked:
             return "after every step, with the model: steps run one at a time"
         return "between epochs"
 

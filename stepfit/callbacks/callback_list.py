@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import inspect
 import warnings
 from typing import Any
 
@@ -14,6 +15,8 @@ from stepfit.core import errors, processes
 from stepfit.utils.console import clear_line
 
 _ALIASES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
+
+_ALL_HOOKS = frozenset(HOOKS)
 
 
 class CallbackList(Callback):
@@ -50,6 +53,8 @@ class CallbackList(Callback):
         if not processes.is_first():
             self.callbacks = [c for c in self.callbacks if not c.by_first_process]
         _warn_of_misspelt_hooks(self.callbacks)
+        for callback in self.callbacks:
+            _check_arguments(callback)
         self._users = {}
         if model is not None:
             self.set_model(model)
@@ -231,7 +236,47 @@ def _warn_of_misspelt_hooks(callbacks):
     kinds: dict[Any, None] = {type(c): None for c in callbacks}
     for kind in kinds:
         for text in _misspelt_hooks(kind):
-            warnings.warn(text, UserWarning, stacklevel=2)
+            warnings.warn(text, UserWarning, stacklevel=errors.users_level())
+
+
+def _check_arguments(callback):
+    """Raise where a hook of the user's cannot take what it will be called with."""
+    if _is_stepfits(type(callback)) and _ALL_HOOKS.isdisjoint(vars(callback)):
+        return
+    for hook in HOOKS:
+        method = vars(callback).get(hook) or _bound(callback, hook)
+        if not _defines(callback, hook) or _is_stepfits(method) or inspect.isbuiltin(method):
+            continue
+        names = ["epoch"] if "epoch" in hook else ["batch"] if "batch" in hook else []
+        try:
+            signature = inspect.signature(method)
+        except (TypeError, ValueError):  # it has none
+            continue
+        try:
+            if names == ["batch"]:
+                signature.bind(0, logs={})
+            else:
+                signature.bind(*(0 for _ in names), {})
+        except TypeError:
+            found = f"({', '.join(map(str, signature.parameters.values()))})"
+            expected = f"({', '.join([*names, 'logs'])})"
+            arguments = ", ".join(["self", *names, "logs=None"])
+            fix = f"write def {hook}({arguments})"
+            if hook in vars(callback):
+                fix = f"give it a function of {expected}"
+            raise errors.bad_type(
+                f"{type(callback).__name__}.{hook}", f"the arguments {expected}", found, fix
+            ) from None
+
+
+def _bound(callback, hook):
+    """Return a method of the class, bound, past a `__getattribute__` of the callback's."""
+    method = inspect.getattr_static(type(callback), hook)
+    return method.__get__(callback) if hasattr(method, "__get__") else method
+
+
+def _is_stepfits(made):
+    return str(getattr(made, "__module__", "")).partition(".")[0] == "stepfit"
 
 
 @functools.lru_cache(maxsize=256)

@@ -55,6 +55,12 @@ class ModelCheckpoint(Saver):
             )  # fmt: skip
         self.what = "the weights" if save_weights_only else "the model"
 
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        check = getattr(self.model, "_check_savable", None)
+        if check is not None:
+            check(self.save_weights_only, f"ModelCheckpoint(filepath={self.filepath!r})")
+
     def place(self, epoch, batch, logs):
         return self.path_for(epoch, batch, logs)
 

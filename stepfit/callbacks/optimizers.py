@@ -26,7 +26,7 @@ def with_learning_rate(model, where):
 
 def inner(optimizer):
     """Return the optimizer inside a `LossScaleOptimizer`, else the optimizer itself."""
-    return getattr(optimizer, "inner_optimizer", optimizer)
+    return vars(optimizer).get("inner_optimizer", optimizer)
 
 
 def all_of(model):

@@ -31,6 +31,7 @@ class ProgbarLogger(Callback):
         self.progbar: Any = None
         self.verbose, self.epochs, self.target = 1, 1, None
         self._seen = 0
+        self._runner: Any = None  # whose steps are shown, once there was one
         self._in_fit = False
 
     def set_params(self, params):
@@ -71,27 +72,34 @@ class ProgbarLogger(Callback):
         self._close(None)
 
     def on_train_batch_end(self, batch, logs=None):
-        self._step(batch, logs)
+        self._step("train", batch, logs)
 
     def on_test_batch_end(self, batch, logs=None):
         if not self._in_fit:
-            self._step(batch, logs)
+            self._step("test", batch, logs)
 
     def on_predict_batch_end(self, batch, logs=None):
-        self._step(batch, None)
+        self._step("predict", batch, None)
 
     def _open(self):
-        self._seen = 0
+        self._seen, self._runner = 0, None
         self.progbar = Progbar(self.target, verbose=self.verbose, stateless_metrics=())
 
-    def _step(self, batch, logs):
-        first, self._seen = self._seen == 0, batch + 1
+    def _step(self, kind, batch, logs):
         if self.progbar is None:
             self._open()
+        first, self._seen = self._seen == 0, batch + 1
+        if first and hasattr(self.model, "_runner"):
+            self._runner = self.model._runner(kind)
         due = self.progbar.due()
         if due or first:  # the first step tells when compiling was over
             logs = (logs() if callable(logs) else logs) if due else None
+            self._leave_compiling_out()
             self.progbar.update(self._seen, list((logs or {}).items()), finalize=False)
+
+    def _leave_compiling_out(self):
+        if self._runner is not None:
+            self.progbar.leave_out(self._runner.seconds["compile"])
 
     def _close(self, logs):
         if self.progbar is None:
@@ -101,5 +109,6 @@ class ProgbarLogger(Callback):
             self.progbar.target = seen
             if self._in_fit:
                 self.target = seen
+        self._leave_compiling_out()
         self.progbar.update(seen, list((logs or {}).items()), finalize=True)
-        self.progbar = None
+        self.progbar = self._runner = None

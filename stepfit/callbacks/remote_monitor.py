@@ -71,7 +71,7 @@ class RemoteMonitor(Callback):
             warnings.warn(
                 f"RemoteMonitor, epoch {epoch + 1}: the logs were not received by {self.url} "
                 f"({getattr(e, 'reason', None) or e}); training goes on.",
-                stacklevel=2,
+                stacklevel=errors.users_level(),
             )
 
 

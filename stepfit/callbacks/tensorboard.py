@@ -203,7 +203,8 @@ class TensorBoard(Callback):
             jax.profiler.start_trace(os.path.join(self.log_dir, "train"))
             self._tracing = True
         except RuntimeError as e:  # there is one profiler per process
-            warnings.warn(f"TensorBoard(profile_batch): no profile was made: {e}", stacklevel=2)
+            text = f"TensorBoard(profile_batch): no profile was made: {e}"
+            warnings.warn(text, stacklevel=errors.users_level())
 
     def _stop_profiler(self):
         if self._tracing:

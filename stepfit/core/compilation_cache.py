@@ -191,7 +191,7 @@ def ensure_compilation_cache():
                     fix = "programs are compiled anew in each process"
                     found = f"{wanted!r} ({e.strerror})"
                     text = errors.message(VARIABLE, expected, found, fix)
-                    warnings.warn(text, UserWarning, stacklevel=2)
+                    warnings.warn(text, UserWarning, stacklevel=errors.users_level())
 
 
 def _use(cache, directory=None):

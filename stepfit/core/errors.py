@@ -6,6 +6,7 @@ as ``validation_data[0]``), says what was *expected* there and what was *found*,
 ``TypeError``, so ``except`` clauses written for Keras go on working.
 """
 
+import contextlib
 import difflib
 import functools
 import inspect
@@ -16,9 +17,24 @@ from typing import Any, TypeVar, cast
 
 from stepfit.core import absent
 
+_JAX_NOTE = "For simplicity, JAX has removed its internal frames"
+
 
 class StepfitError(Exception):
     """Base of all errors that stepfit raises on its own account."""
+
+    def add_note(self, note):
+        """Add a note; not JAX's of the frames it left out, so that the message comes last."""
+        if _JAX_NOTE not in note:
+            super().add_note(note)
+
+
+def drop_jax_note(e):
+    """Take JAX's note of the frames it left out off an error that has others, for the same end."""
+    notes = getattr(e, "__notes__", [])
+    kept = [note for note in notes if _JAX_NOTE not in str(note)]
+    if kept and len(kept) < len(notes):
+        e.__notes__ = kept
 
 
 class StepfitValueError(StepfitError, ValueError):
@@ -90,15 +106,32 @@ def bad_type(where, expected, found, fix=None):
     return StepfitTypeError(message(where, expected, found, fix))
 
 
+def cannot_be_set(where, name):
+    """Return the error for setting an attribute that is computed."""
+    return StepfitAttributeError(message(
+        where, "an attribute that can be set", "one that is computed",
+        f"give yours another name, such as {f'my_{name}'!r}",
+    ))  # fmt: skip
+
+
+_NOT_THE_USERS = frozenset({"stepfit", "jax", "contextlib", "functools"})
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def users_level():
-    """Return the `stacklevel` with which a warning names the user's line, not one of stepfit's."""
+    """Return the `stacklevel` with which a warning names the user's line.
+
+    That is neither one of stepfit's nor of JAX's, which stands between where a step is traced.
+    """
     frame, level = sys._getframe(1), 1
-    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+    while frame.f_back is not None and _is_ours(frame):
         frame, level = frame.f_back, level + 1
     return level
+
+
+def _is_ours(frame):
+    module = str(frame.f_globals.get("__name__")).partition(".")[0]  # of code made from text, too
+    return module in _NOT_THE_USERS or frame.f_code.co_filename.startswith(_PACKAGE)
 
 
 def nearest(name, known):
@@ -147,9 +180,65 @@ def checks_arguments(method: _Method) -> _Method:
         for name in kwargs:
             if name not in known:
                 raise unknown_argument(f"{method.__name__}(...)", name, known)
+        try:
+            return method(self, *args, **kwargs)
+        except Exception as e:
+            drop_jax_note(e)
+            raise
+
+    return cast(_Method, run)
+
+
+NO_VALUES = (  # a note, on errors of JAX's that say it in other words
+    "Python `if`, float(), int() and NumPy's functions need values, and traced arrays have none. "
+    "Use stepfit.ops or jax.numpy (where, cond)"
+)
+
+
+def check_not_old(where, name):
+    """Raise where an attribute that is missing is one of tf.keras's, saying what to write.
+
+    Args:
+        where: function that returns the place, for messages.
+        name: the attribute.
+    """
+    if name in absent.ATTRIBUTES:
+        raise StepfitAttributeError(
+            f"{where()} has no {name!r}, a name of tf.keras; {absent.ATTRIBUTES[name]}."
+        )
+
+
+def shape_first(method: _Method) -> _Method:
+    """Have a method that makes a Variable say so where the name comes first, as in Keras 2."""
+
+    @functools.wraps(method)
+    def run(self, *args, **kwargs):
+        if args and isinstance(args[0], str):
+            where = f"{type(self).__name__}.{method.__name__}(shape)"
+            others = "" if "name" in kwargs else f", name={args[0]!r}"
+            fix = f"write {method.__name__}(shape=...{others})"
+            raise bad_type(where, "a tuple of ints", repr(args[0]), fix)
         return method(self, *args, **kwargs)
 
     return cast(_Method, run)
+
+
+@contextlib.contextmanager
+def noting_arrays(where, **given):
+    """Add to an error of the user's code or of JAX's, raised inside, which arrays it was given.
+
+    Args:
+        where: what was called, such as 'metric "gap"'.
+        given: the arrays by their names.
+    """
+    try:
+        yield
+    except StepfitError:
+        raise
+    except Exception as e:
+        shown = ", ".join(f"{name} {describe(value)}" for name, value in given.items())
+        e.add_note(f"In {where}, called with {shown}.")
+        raise
 
 
 def missing_name(module, names):

@@ -66,6 +66,7 @@ class Scope:
         self.guests: dict[int, Any] = {}
         self.parent: Any = None
         self.abstract = False  # only shapes are asked for
+        self.again = False  # and were before
         self.draws = 0  # from the process-wide random generator
         self.layer_losses: dict = {}  # id(layer) -> (outermost call, its losses)
         self.forward_losses: dict = {}  # id(model) -> losses of a stateless_call, for compute_loss
@@ -77,6 +78,7 @@ class Scope:
         self.calls: list = []  # of a step: (layer, its `training`) of the outermost calls
         self.inputs: dict = {}  # id(array) -> (number of the model's input that it is, array)
         self.ranges: list = []  # (number of an input, and the arguments of `note_range`)
+        self.missed: set = set()  # of a step: (id of a layer, name) that was asked for, not there
         self.targets: list = []  # arrays that the compiled loss was given as targets
         for variable, value in state_mapping or ():
             self.bind(variable, value)
@@ -152,6 +154,12 @@ def is_abstract():
             return True
         scope = scope.parent
     return False
+
+
+def is_first_look():
+    """Say whether only shapes are asked for, here and now, for the first time."""
+    root = root_scope()
+    return is_abstract() and not root.again
 
 
 def root_scope():

@@ -203,6 +203,9 @@ def _probe(shape, which):
     return tuple(sizes)
 
 
+_VALUES = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)
+
+
 def infer(fn, args, kwargs, where, named=False):
     """Return `fn`'s outputs for symbolic arguments, as a tree of new KerasTensors.
 
@@ -255,6 +258,9 @@ def infer(fn, args, kwargs, where, named=False):
             rephrase = named and isinstance(e, (TypeError, ValueError))
             error = _rephrase(e, where, tensors, [s.shape for s in structs]) if rephrase else e
             error.add_note(note + ".")
+            errors.drop_jax_note(error)
+            if isinstance(e, _VALUES):
+                error.add_note(f"In {where}, which is traced for that: {errors.NO_VALUES}.")
             if rephrase:
                 raise error from e
             raise

@@ -12,6 +12,7 @@ import operator
 from typing import TYPE_CHECKING
 
 from stepfit.core import changes as counter
+from stepfit.core import errors
 from stepfit.core import scope as scopes
 from stepfit.core.variable import Variable
 
@@ -34,7 +35,11 @@ class Tracked:
                 object.__setattr__(self, name, value)
                 return
             before = vars(self).get(name, _MISSING)
-            object.__setattr__(self, name, value)
+            try:
+                object.__setattr__(self, name, value)
+            except AttributeError:
+                _refuse_computed(self, name)
+                raise
             self._note_change(name, before)
 
         def __delattr__(self, name):
@@ -54,6 +59,18 @@ class Tracked:
         """Return the objects to look through: the values of the attributes, in order."""
         skip = self._untracked_names
         return [v for k, v in vars(self).items() if k not in skip]
+
+
+def _refuse_computed(obj, name):
+    """Refuse to set what stepfit's classes compute, and say so."""
+    for cls in type(obj).__mro__:
+        found = vars(cls).get(name)
+        if found is None:
+            continue
+        if isinstance(found, property) and found.fset is None:
+            if cls.__module__.partition(".")[0] == "stepfit":  # else the user's own
+                raise errors.cannot_be_set(f"{type(obj).__name__}.{name}", name) from None
+        return
 
 
 def children(obj):

@@ -42,7 +42,7 @@ class DataParallel(Distribution):
             warnings.warn(
                 f"DataParallel(device_mesh): expected a mesh of one axis, found axes "
                 f"{list(mesh.axis_names)}; batches are spread over {mesh.axis_names[0]!r} alone.",
-                UserWarning, stacklevel=2,
+                UserWarning, stacklevel=errors.users_level(),
             )  # fmt: skip
         super().__init__(mesh, _first_axis(mesh), auto_shard_dataset)
 

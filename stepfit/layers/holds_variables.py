@@ -33,6 +33,7 @@ class HoldsVariables(Tracked):
 
     _memory: Any = ()  # Variables that the layer remembers a sequence in: not weights
 
+    @errors.shape_first
     def add_weight(
         self,
         shape: Sequence[int] | int | None = None,
@@ -68,11 +69,6 @@ class HoldsVariables(Tracked):
                 "the first call, found one made in a later `call`, which would start afresh each "
                 "time; make it in `build` or `__init__`."
             )
-        if isinstance(shape, str):
-            raise errors.bad_type(
-                f"{self._where()} add_weight(shape)", "a tuple of ints", repr(shape),
-                f"write add_weight(shape=..., name={shape!r})",
-            )  # fmt: skip
         dtype = dtypes.standardize_dtype(dtype) if dtype is not None else self.variable_dtype
         if initializer is None:
             initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
@@ -169,11 +165,25 @@ class HoldsVariables(Tracked):
     def count_params(self) -> int:
         """Return the number of scalars in the weights."""
         if not self.built:
-            raise errors.StepfitValueError(
-                f"{self._where()}: expected a built layer to count parameters of, found one whose "
-                "variables do not exist yet; call it on data or call build(input_shape) first."
-            )
+            found, fix = self._what_is_missing()
+            if not self.weights:
+                found = "one whose variables do not exist yet"
+                fix = "call it on data or call build(input_shape) first"
+            expected = "a built layer to count parameters of"
+            raise errors.bad_value(self._where(), expected, found, fix)
         return sum(v.size for v in self.weights)
+
+    def _what_is_missing(self):
+        """Say of a layer that is not built ``(what was found, the fix)``."""
+        fix = "call it on data, or build(input_shape)"
+        if not getattr(self, "_has_call", lambda: True)():
+            fix = "call or build each layer that it holds, or train it"
+        below = [x for x in self._flatten_layers(include_self=False) if not x.built]
+        if not self.weights:
+            return "one without variables yet", fix
+        if below:
+            return f"one whose {below[0]._where()} is not built", fix
+        return "one that was not called yet", fix
 
     def get_weights(self) -> list[np.ndarray]:
         """Return the weights' values as a list of NumPy arrays."""
@@ -199,7 +209,6 @@ class HoldsVariables(Tracked):
                 )  # fmt: skip
         for v, w in zip(mine, given, strict=True):
             v.assign(w)
-
 
     def save_own_variables(self, store: Any) -> None:
         """Write the layer's own weights, not those of layers below, into `store`.

@@ -434,6 +434,7 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
     def _add_note(self, e, arguments):
         if len(getattr(e, "__notes__", [])) < 4:
             e.add_note(f"In {self._where()}, called with {arguments.describe()}.")
+            errors.drop_jax_note(e)
 
     if not TYPE_CHECKING:  # to a type checker, every name would be there
 
@@ -441,6 +442,10 @@ class Layer(HoldsVariables, HasLosses, registry.Configurable):
             # Only reached for what is missing: say so if `super().__init__()` was forgotten.
             if not name.startswith("__") and "_init_arguments" in self.__dict__:
                 self._check_ready()
+            root = scopes.root_scope()
+            if root is not None and root.is_step:
+                root.missed.add((id(self), name))
+            errors.check_not_old(self._where, name)
             return object.__getattribute__(self, name)
 
     def __repr__(self):

@@ -71,8 +71,10 @@ class Loss(registry.Configurable):
         """
         where = f'loss "{self.name}"'
         mask = masks.get_mask(y_pred)
-        with jax.named_scope(f"loss.{self.name}"):
-            values = self.call(as_arrays(y_true, self.dtype), as_arrays(y_pred, self.dtype))
+        y_true, y_pred = as_arrays(y_true, self.dtype), as_arrays(y_pred, self.dtype)
+        named = jax.named_scope(f"loss.{self.name}")
+        with named, errors.noting_arrays(where, y_true=y_true, y_pred=y_pred):
+            values = self.call(y_true, y_pred)
         if values is None:
             raise errors.bad_type(
                 where, "an array of one value per sample", "None", "return the values"

@@ -102,7 +102,7 @@ class IoU(Metric):
             warnings.warn(
                 f"{self._where}: expected whole numbers as sample_weight, found {given.dtype}; "
                 f'fractions are dropped: pass {type(self).__name__}(..., dtype="float32").',
-                stacklevel=4,
+                stacklevel=errors.users_level(),
             )
         weights = weights_like(self._where, given.astype(self.dtype), values)
         return jnp.broadcast_to(weights, values.shape)

@@ -75,6 +75,7 @@ class Metric(registry.Configurable, Tracked):
 
     # -- state -------------------------------------------------------------------------------------
 
+    @errors.shape_first
     def add_variable(
         self,
         shape: Sequence[int] = (),
@@ -97,9 +98,6 @@ class Metric(registry.Configurable, Tracked):
             The Variable (not trainable).
         """
         self._check_super_called("add_variable")
-        if isinstance(shape, str):
-            where = f"{type(self).__name__}.add_variable(shape)"
-            raise errors.bad_type(where, "a tuple of ints", repr(shape), f"pass name={shape!r}")
         if initializer is None:
             initializer = "zeros"
         with naming.name_scope(self.name.replace("/", ">")):
@@ -116,6 +114,7 @@ class Metric(registry.Configurable, Tracked):
         setattr(variable, INITIAL, np.array(variable.peek()))
         return variable
 
+    @errors.shape_first
     def add_weight(
         self,
         shape: Sequence[int] = (),

@@ -154,7 +154,8 @@ class MeanMetricWrapper(Mean):
         weights = apply_mask(sample_weight, mask, self.dtype, "sum", self._where)
         if isinstance(self._fn, Loss):
             return super().update_state(self._fn(y_true, y_pred, weights))
-        values = self._fn(y_true, y_pred, **self._fn_kwargs)
+        with errors.noting_arrays(self._where, y_true=y_true, y_pred=y_pred):
+            values = self._fn(y_true, y_pred, **self._fn_kwargs)
         if values is None:
             raise errors.bad_type(
                 self._where, "an array of one value per sample", "None", "return the values"

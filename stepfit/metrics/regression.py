@@ -234,7 +234,7 @@ class R2Score(Metric):
             warnings.warn(
                 f"{self._where}: expected more targets than num_regressors + 1 = "
                 f"{self.num_regressors + 1}, found {int(samples)}; the score is not adjusted.",
-                stacklevel=3,
+                stacklevel=errors.users_level(),
             )
         adjusted = 1 - (1 - scores) * divide_no_nan(samples - 1, rest)
         return jnp.where(rest > 0, adjusted, scores)

@@ -8,11 +8,11 @@ from typing import Any
 from stepfit.core import deferral, errors, placement, symbolic
 from stepfit.layers.layer import Layer, as_shapes
 from stepfit.layers.preprocessing import base as data_layers
-from stepfit.models import exporting, graph_config
+from stepfit.models import exporting, graph_config, own_attributes
 from stepfit.models.cached_call import UNCACHED, CachedCall
 from stepfit.models.graph import Graph
 from stepfit.models.summary import print_summary
-from stepfit.saving import LoadReport, json_model, model_file, weights_file
+from stepfit.saving import LoadReport, building, json_model, model_file, weights_file
 from stepfit.training.trainer import Trainer
 
 
@@ -228,6 +228,16 @@ class Model(Trainer, Layer):
     def _has_call(self):
         return self._graph is not None or type(self).call is not Model.call
 
+    def _check_savable(self, weights_only, where):
+        """Refuse, before anything is trained, a model that could not be saved afterwards."""
+        name = "save_weights" if weights_only else "save"
+        if getattr(type(self), name) is not getattr(Model, name):
+            return  # the user's own
+        if weights_only:
+            model_file.check_built(self, where)
+        else:
+            model_file.check_savable(self, where)
+
     def __getstate__(self):
         # The nodes first, in their order: each then refers to what is there already, and a deep
         # graph is copied and pickled without deep recursion.
@@ -336,10 +346,27 @@ class Model(Trainer, Layer):
         options = {k: config[k] for k in ("name", "trainable") if config.get(k) is not None}
         return cls(inputs=inputs, outputs=outputs, **options)
 
+    def get_build_config(self) -> dict[str, Any] | None:
+        """Return the input shapes that the model was built for, None for one not built.
+
+        For a model that was trained and never called: those of the layers that it holds.
+        """
+        found = super().get_build_config()
+        without_build = type(self).build is Model.build or not self._has_call()
+        if self.built and self._graph is None and self._build_shapes is None and without_build:
+            return {"layers": building.shapes_of_layers(self)}
+        return found
+
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build the model for the shapes that `get_build_config` returned."""
-        shapes = (config or {}).get("shapes_dict")
-        if shapes is None or type(self).build is not Model.build:
+        config = config or {}
+        shapes = config.get("shapes_dict")
+        if "layers" in config:
+            building.build_layers(self, config["layers"])
+            self.built = True
+        elif not self._has_call() and type(self).build is Model.build:
+            self.built = bool(self.weights)  # its layers have them, or nobody can make them
+        elif shapes is None or type(self).build is not Model.build:
             super().build_from_config(config)
         elif not self.built:
             self.compute_output_shape(**{k: as_shapes(v) for k, v in shapes.items()})
@@ -355,6 +382,33 @@ class Model(Trainer, Layer):
 
     # -- building ----------------------------------------------------------------------------------
 
+    @property
+    def built(self) -> bool:
+        """Whether the variables are there.
+
+        A model without `call` is built when its layers are, and when its own step has run.
+        """
+        return self._built or (not self._has_call() and self._layers_are_built())
+
+    @built.setter
+    def built(self, value: bool) -> None:
+        self._built = bool(value)
+
+    def _layers_are_built(self):
+        layers = self._flatten_layers(include_self=False)
+        own = type(self).build is not Model.build
+        return not own and bool(self.weights) and all(layer.built for layer in layers)
+
+    def _count_as_built(self):
+        """Count a model as built that has what its step uses, though nobody called the model."""
+        if not self._built and (not self._has_call() or type(self).build is Model.build):
+            self.__dict__["_built"] = True  # past __setattr__: what was traced stays right
+
+    def _forget_call(self):
+        """Forget a call that failed: what it was given is not what the model is built for."""
+        if type(self).build is Model.build and self._graph is None:
+            self.__dict__["_built"], self._build_shapes = False, None
+
     def build(self, input_shape: Any = None) -> None:
         """Make every variable for input shape(s) with the batch axis, computing nothing.
 
@@ -366,6 +420,10 @@ class Model(Trainer, Layer):
             return
         if input_shape is None:
             raise errors.bad_value(f"{self._where()} build(input_shape)", "a tuple", "None")
+        if not self._has_call() and self._flatten_layers(include_self=False):
+            found, fix = self._what_is_missing()
+            expected = "a `call` method, or layers that are built"
+            raise errors.bad_value(f"{self._where()} build(input_shape)", expected, found, fix)
         self._building = True
         try:
             self.compute_output_shape(input_shape)
@@ -401,6 +459,10 @@ class Model(Trainer, Layer):
             self, line_length=line_length, print_fn=print_fn, expand_nested=expand_nested,
             show_trainable=show_trainable,
         )  # fmt: skip
+
+
+for _name in own_attributes.NAMES:
+    setattr(Model, _name, own_attributes.settable(_name, vars(Model)[_name]))
 
 
 def _takes_tensors(cls):

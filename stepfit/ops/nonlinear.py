@@ -5,7 +5,8 @@ import warnings
 import jax
 import jax.numpy as jnp
 
-from stepfit.core import errors
+from stepfit.core import errors, naming
+from stepfit.core import scope as scopes
 from stepfit.core.op import op
 from stepfit.ops.table import as_float, same, tensor
 
@@ -25,13 +26,22 @@ def _gelu(x, approximate):
     return (wide * (0.5 + 0.5 * jax.lax.erf(wide * 0.5**0.5))).astype(x.dtype)
 
 
+def _seen_before(x):
+    """Say whether a layer's call is traced once more, after it was traced for its shapes."""
+    in_layer = bool(naming.current_path()) and isinstance(x, jax.core.Tracer)
+    return in_layer and not scopes.is_first_look()
+
+
 def _softmax(x, axis):
     x = as_float(x)
-    if isinstance(axis, int) and x.ndim and x.shape[axis] == 1:
-        found = f"shape {x.shape}: the result is 1, whatever they are"
+    if isinstance(axis, int) and x.ndim and x.shape[axis] == 1 and not _seen_before(x):
+        shape = x.shape
+        if isinstance(x, jax.core.Tracer) and axis % x.ndim:
+            shape = (None, *shape[1:])  # its batch size is one of several, or a probe
+        found = f"shape {shape}: the result is 1, whatever they are"
         fix = "for one probability use sigmoid"
         text = errors.message("softmax", f"several values along axis {axis}", found, fix)
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warnings.warn(text, UserWarning, stacklevel=errors.users_level())
     return jax.nn.softmax(x, axis)
 
 

@@ -78,6 +78,26 @@ def variables(where, given):
     return given
 
 
+def pairs(where, given):
+    """Return pairs ``(gradient, variable)`` as a list.
+
+    Raises:
+        TypeError: something else, such as a list of gradients.
+    """
+    place, fix = f"{where}.apply_gradients", (
+        "write apply_gradients(zip(grads, variables)), or apply(grads, variables)"
+    )
+    expected = "pairs (gradient, variable)"
+    if not hasattr(given, "__iter__") or hasattr(given, "shape"):
+        raise errors.bad_type(place, expected, errors.describe(given), fix)
+    given = list(given)
+    for i, pair in enumerate(given):
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            found = f"{errors.describe(pair)} at [{i}]"
+            raise errors.bad_type(place, expected, found, fix)
+    return given
+
+
 def paths(given, limit=5):
     """Return the paths of some Variables as text."""
     shown = ", ".join(repr(v.path) for v in given[:limit])

@@ -87,7 +87,7 @@ class Optimizer(OptimizerState):
             warnings.warn(
                 f"{where}: `decay` has no effect; pass "
                 "learning_rate=keras.optimizers.schedules.InverseTimeDecay(...) instead.",
-                stacklevel=3,
+                stacklevel=errors.users_level(),
             )
         if kwargs:
             raise checks.unknown_argument(where, next(iter(kwargs)), SHARED)
@@ -161,7 +161,7 @@ class Optimizer(OptimizerState):
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
         """Update from pairs ``(gradient, variable)``; returns `iterations`. See `apply`."""
-        pairs = list(grads_and_vars)
+        pairs = checks.pairs(type(self).__name__, grads_and_vars)
         if pairs:
             self.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self.iterations
@@ -428,7 +428,7 @@ class Optimizer(OptimizerState):
             warnings.warn(
                 f"{where}: no gradient for {checks.paths(missing)}; left unchanged. Does the loss "
                 "depend on them?",
-                stacklevel=4,
+                stacklevel=errors.users_level(),
             )
         return aligned
 
@@ -447,7 +447,7 @@ class Optimizer(OptimizerState):
             warnings.warn(
                 f"{type(self).__name__}.exclude_from_weight_decay: no variable's path contains "
                 f"{pattern.pattern!r}; all are decayed.",
-                stacklevel=4,
+                stacklevel=errors.users_level(),
             )
 
     def _has_update_step(self):

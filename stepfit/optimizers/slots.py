@@ -1,7 +1,7 @@
 """What an optimizer owns: its Variables, its learning rate, its config."""
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +26,12 @@ class OptimizerState(Tracked, registry.Configurable):
                                   "_not_decayed"})  # fmt: skip
     _unwatched_names = frozenset({"_variables"})
     built = False
+
+    if not TYPE_CHECKING:  # to a type checker, every name would be there
+
+        def __getattr__(self, name):
+            errors.check_not_old(lambda: f"optimizer {self.name!r}", name)
+            return object.__getattribute__(self, name)
 
     def _make_state(self, learning_rate, name):
         """Make what every optimizer has: a name, `iterations`, and a learning rate."""

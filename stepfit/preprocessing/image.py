@@ -112,7 +112,7 @@ def save_img(
     img = array_to_img(x, data_format, scale)
     if img.mode == "RGBA" and file_format == "jpeg":
         text = errors.message("save_img(x)", "3 channels for a JPEG", "4", "the fourth is dropped")
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warnings.warn(text, UserWarning, stacklevel=errors.users_level())
         img = img.convert("RGB")
     img.save(path, format=file_format or None, **kwargs)
 

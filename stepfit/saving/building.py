@@ -4,6 +4,7 @@ import contextlib
 
 from stepfit.core import deserialization, errors, serialization
 from stepfit.saving.file_errors import FileError, wrong
+from stepfit.saving.state_tree import places
 
 
 def build(config, place):
@@ -13,6 +14,33 @@ def build(config, place):
         if not hasattr(model, "save_own_variables"):
             raise errors.bad_value("config", "a model", errors.describe(model))
         return model
+
+
+def shapes_of_layers(model):
+    """Return ``{path: build config}`` of the layers that a model holds and that were called."""
+    found: dict[str, dict] = {}
+    covered: list[str] = []
+    for place in places(model):
+        if place.object is model or not hasattr(place.object, "get_build_config"):
+            continue
+        if place.path.startswith(tuple(covered)):
+            continue
+        config = place.object.get_build_config()
+        if config:
+            found[place.path] = config
+        if config or getattr(place.object, "_graph", None) is not None:
+            covered.append(f"{place.path}/")
+    return found
+
+
+def build_layers(model, configs):
+    """Build the layers that a model holds for the shapes that `shapes_of_layers` returned."""
+    if not isinstance(configs, dict):
+        raise errors.bad_type("build_config['layers']", "a dict", errors.describe(configs))
+    for place in places(model):
+        config = configs.get(place.path)
+        if config and hasattr(place.object, "build_from_config") and not place.object.built:
+            place.object.build_from_config(config)
 
 
 def compile_model(model, config, place):

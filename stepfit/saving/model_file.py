@@ -73,11 +73,7 @@ def save_model(model, filepath, overwrite=True, zipped=None, **kwargs):
             "stepfit reads Keras 2's HDF5 models, and writes Keras 3's files",
         )  # fmt: skip
     check_free(path, overwrite, where, folder=not zipped)
-    if not model.built:
-        raise errors.bad_value(
-            where, "a model that is built", "one without variables yet",
-            "call it on data, or build(input_shape)",
-        )  # fmt: skip
+    check_built(model, where)
     members = contents(model, where)
     if zipped:
         with atomic_write(path) as file:
@@ -88,6 +84,20 @@ def save_model(model, filepath, overwrite=True, zipped=None, **kwargs):
                 target = pathlib.Path(folder, name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(data)
+
+
+def check_built(model, where):
+    """Refuse a model that lacks variables."""
+    if not model.built:
+        raise errors.bad_value(where, "a model that is built", *model._what_is_missing())
+
+
+def check_savable(model, where):
+    """Refuse a model of which no file can be made."""
+    check_built(model, where)
+    with warnings.catch_warnings(), serialization.sharing():
+        warnings.simplefilter("ignore")  # they come when it is saved
+        _encoded(serialization.serialize(model), where)
 
 
 def check_free(path, overwrite, where, folder=False):
@@ -219,10 +229,18 @@ class ModelFiles:
             model = build(config, f"{self.place}: {CONFIG}")
             if compile and compile_config:
                 compile_model(model, compile_config, f"{self.place}: {CONFIG}")
-                _scale_loss_as_saved(model, source)
-            state.load(model, source)
+                if model.compiled:
+                    _scale_loss_as_saved(model, source)
+            state.load(model, source, made_by_compile=_compiles_itself(model))
+        if model.weights and hasattr(model, "_count_as_built"):  # the file has no others
+            model._count_as_built()
         assets.load(model, self.names(), self.read, self.place)
         return model
+
+
+def _compiles_itself(model):
+    """Say whether a method of the user's, which was not called, would have made attributes."""
+    return getattr(model, "_has_own_compile", False) and not model.compiled
 
 
 def _scale_loss_as_saved(model, source):

@@ -47,13 +47,13 @@ def collect(root):
 def _trained(root, place):
     """Return an attribute that says whose state an optimizer has, where not of what is trainable.
 
-    That is so after layers were frozen without a new `compile`.
+    That is so after layers were frozen without a new `compile`, and of further optimizers.
     """
-    if place.path != "optimizer" or not getattr(place.object, "built", False):
+    if not _is_optimizer(place.object) or not getattr(place.object, "built", False):
         return {}
     known = [id(v) for v in place.object._trainable_variables]
     position = {id(v): i for i, v in enumerate(root.weights)}
-    as_ever = known == [id(v) for v in root.trainable_variables]
+    as_ever = place.path == "optimizer" and known == [id(v) for v in root.trainable_variables]
     if as_ever or not set(known) <= set(position) or len(known) > _MOST_TRAINED:
         return {}
     return {_TRAINED: np.array([position[i] for i in known], "int32")}
@@ -68,8 +68,9 @@ def _group(path):
 
 
 def load(
-    root, source, skip_mismatch=False, skip=(), strict_optimizers=True, partial=False, prefix=None
-):
+    root, source, skip_mismatch=False, skip=(), strict_optimizers=True, partial=False, prefix=None,
+    made_by_compile=False,
+):  # fmt: skip
     """Give the variables below `root` their values from a source.
 
     Args:
@@ -80,6 +81,8 @@ def load(
         partial: whether variables that the file has nothing for are left alone.
         strict_optimizers: whether optimizer state that does not fit is an error, not a warning.
         prefix: only variables below such a path get values, and no optimizer.
+        made_by_compile: whether the file may have arrays below attributes that the model lacks,
+            which its own `compile` would have made.
 
     Returns:
         `LoadReport`.
@@ -90,6 +93,9 @@ def load(
     loading = _Loading(root, source, skip, strict_optimizers, partial)
     if prefix is not None:
         loading.only(prefix)
+    if made_by_compile:
+        held = {p.path.partition("/")[0] for p in loading.places}
+        loading.used.update(k for k in loading.keys if k.partition("/")[0] not in held)
     return loading.run(skip_mismatch)
 
 
@@ -216,8 +222,9 @@ class _Loading:
         if not names:
             return
         if len(names) != len(optimizer._saved_variables()) and not optimizer.built:
-            if place.path == "optimizer":
-                optimizer.build(self._trained(_group(place.path)))
+            trained = self._trained(place.path)
+            if trained is not None:
+                optimizer.build(trained)
         if not getattr(type(optimizer).load_own_variables, "by_number", False):
             self.own.append((optimizer, _Store(self.source, names)))
             return
@@ -253,16 +260,18 @@ class _Loading:
         del self.report.mismatched[before:]
         warnings.warn(f"{error} It was left as it is.", stacklevel=errors.users_level())
 
-    def _trained(self, group):
-        """Return the variables to build the optimizer for: those that the file has state for.
+    def _trained(self, path):
+        """Return the variables to build an optimizer for: those that the file has state for.
 
         Where it has none for some that are trainable now, they are those that are trainable: so the
-        model can be trained on, with a new state.
+        model can be trained on, with a new state. None for a further optimizer, where the file does
+        not say.
         """
+        group, main = _group(path), path == "optimizer"
         read = getattr(self.source, "attributes", None)
         positions, weights = read(group).get(_TRAINED) if read else None, self.root.weights
         if not isinstance(positions, np.ndarray) or positions.dtype.kind != "i":
-            return self.root.trainable_variables
+            return self.root.trainable_variables if main else None
         wanted = positions.reshape(-1).tolist()
         if len(set(wanted)) != len(wanted) or not all(0 <= i < len(weights) for i in wanted):
             raise wrong(
@@ -270,6 +279,8 @@ class _Loading:
                 "others",
             )  # fmt: skip
         found = [weights[i] for i in wanted]
+        if not main:
+            return found
         trainable = self.root.trainable_variables
         covered = {id(v) for v in trainable} <= {id(v) for v in found}
         return found if covered else trainable

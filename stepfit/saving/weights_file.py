@@ -38,11 +38,7 @@ def save_weights(model, filepath, overwrite=True, max_shard_size=None, **kwargs)
     if max_shard_size is not None and path.endswith(".weights.h5"):
         path = path.removesuffix(".h5") + ".json"
     check_path(path, where)
-    if not model.built:
-        raise errors.bad_value(
-            where, "a model that is built", "one without variables yet",
-            "call it on data, or build(input_shape)",
-        )  # fmt: skip
+    model_file.check_built(model, where)
     model_file.check_free(path, overwrite, where)
     if path.endswith(".json"):
         shards.save(model, path, 5 if max_shard_size is None else max_shard_size)
@@ -91,17 +87,16 @@ def load_weights(model, filepath, skip_mismatch=False, objects_to_skip=None, **k
         raise errors.unknown_argument("load_weights(...)", name, known)
     path = os.fspath(filepath)
     place = f"load_weights({path!r})"
-    if not model.built:
-        raise errors.bad_value(
-            place, "a model that is built", "one without variables yet",
-            "call it on data, or build(input_shape)",
-        )  # fmt: skip
+    if model._has_call() or not model.weights:
+        model_file.check_built(model, place)
     with contextlib.ExitStack() as stack:
         source = open_source(model, path, place, stack, by_name)
         report = state.load(
             model, source, skip_mismatch, objects_to_skip or (), strict_optimizers=False,
             partial=by_name, prefix=prefix,
         )  # fmt: skip
+    if not (report.missing or report.mismatched):
+        model._count_as_built()
     return report
 
 

@@ -29,11 +29,11 @@ def epochs(initial_epoch, epochs):
     if first >= last:
         fix = "no epoch is run; `epochs` is the number of the last one, not how many to add"
         text = errors.message("fit(epochs)", f"more than initial_epoch={first}", str(last), fix)
-        warnings.warn(text, UserWarning, stacklevel=4)
+        warnings.warn(text, UserWarning, stacklevel=errors.users_level())
     limit = config.max_epochs()
     if limit is not None and limit < last:
         text = f"epochs is limited to {limit} by config.set_max_epochs."
-        warnings.warn(text, UserWarning, stacklevel=4)
+        warnings.warn(text, UserWarning, stacklevel=errors.users_level())
         last = limit
     return first, last
 
@@ -48,7 +48,7 @@ def validation(validation_data, validation_steps, batch_size):
             if value is not None:
                 fix = "pass validation_data or validation_split too"
                 text = errors.message(f"fit({name})", "validation data beside it", "none", fix)
-                warnings.warn(text, UserWarning, stacklevel=4)
+                warnings.warn(text, UserWarning, stacklevel=errors.users_level())
     return size
 
 

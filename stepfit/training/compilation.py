@@ -44,6 +44,7 @@ class Compilation(StateTree):
     dtype_policy: DTypePolicy
     _where: Callable[[], str]
     _runner: Callable[[str], Any]
+    _is_stock: Callable[[str], bool]
 
     def __init__(self):
         self._compiled = False
@@ -103,7 +104,7 @@ class Compilation(StateTree):
             steps_per_execution: number of batches in one dispatch, or "auto": as many as take some
                 tenth of a second, one if a callback needs the model after each batch. The numbers
                 are the same. With an integer, batch hooks are called once per dispatch.
-            jit_compile: False runs steps without compiling them.
+            jit_compile: False runs steps without compiling them, as in Keras, which is slow.
             auto_scale_loss: whether a float16 policy gets a `LossScaleOptimizer`.
             check: "first" looks at labels and indices in memory or in the first batch; "strict"
                 looks at every value of every batch, for NaN too, before it is trained on.
@@ -126,9 +127,12 @@ class Compilation(StateTree):
         if steps_per_execution != "auto":
             expected = "'auto' or a positive int"
             if isinstance(steps_per_execution, bool) or not isinstance(steps_per_execution, int):
+                text = isinstance(steps_per_execution, str)
+                near = errors.nearest(steps_per_execution, ["auto"]) if text else None
                 raise errors.bad_type(
-                    "compile(steps_per_execution)", expected, errors.describe(steps_per_execution)
-                )
+                    "compile(steps_per_execution)", expected, errors.describe(steps_per_execution),
+                    f"did you mean {near!r}?" if near else None,
+                )  # fmt: skip
             if steps_per_execution < 1:
                 raise errors.bad_value(
                     "compile(steps_per_execution)", expected, str(steps_per_execution)
@@ -143,6 +147,12 @@ class Compilation(StateTree):
             expected = "a distribution such as DataParallel(), or None"
             found = errors.describe(distribution)
             raise errors.bad_type("compile(distribution)", expected, found)
+        if jit_compile is False and not run_eagerly:
+            warnings.warn(
+                "compile(jit_compile=False): steps are not compiled, which makes them many times "
+                "slower; leave it out, or pass run_eagerly=True if that is what you want.",
+                UserWarning, stacklevel=errors.users_level(),
+            )  # fmt: skip
         given = optimizer
         if not (isinstance(optimizer, str) and optimizer == _DEFAULT_OPTIMIZER):
             optimizer = optimizers_module.get(optimizer)
@@ -157,6 +167,8 @@ class Compilation(StateTree):
         if auto_scale_loss and self.dtype_policy.compute_dtype == "float16":
             self._optimizer = _scaled(self._optimizer or optimizers_module.get(optimizer))
         self._compiled_loss, self._compiled_metrics = compiled_loss, compiled_metrics
+        if loss is not None:
+            self.__dict__.pop("loss", None)
         self._loss_tracker = LossTracker(name="loss")
         self.run_eagerly = bool(run_eagerly)
         self.jit_compile = jit_compile
@@ -198,10 +210,22 @@ class Compilation(StateTree):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as `get_compile_config` says.
 
+        A `compile` of the user's own is not called, for what it takes is not known: that is a
+        warning. Such a class overrides `get_compile_config` and this method, too.
+
         Args:
             config: dict; an empty one does nothing.
         """
         if not config:
+            return
+        if self._has_own_compile:
+            warnings.warn(
+                f"{self._where()} compile_from_config: it was not compiled, because its class has "
+                "a compile() of its own, whose arguments no file holds. Call compile as before, "
+                "and then load_weights with the same file for the state of optimizers; or define "
+                "get_compile_config and compile_from_config in the class (docs/saving.md).",
+                stacklevel=errors.users_level(),
+            )
             return
         given = {
             key: registry.deserialize(value, kind=_KINDS_IN_CONFIGS.get(key))
@@ -209,7 +233,13 @@ class Compilation(StateTree):
         }
         if given.get("steps_per_execution") == 1:
             given["steps_per_execution"] = "auto"
+        if given.get("jit_compile") is False:  # which Keras writes for "auto" on other engines
+            given["jit_compile"] = "auto"
         self.compile(**given)
+
+    @property
+    def _has_own_compile(self):
+        return type(self).compile is not Compilation.compile
 
     def _changed(self):
         """Forget compiled functions: the model is not what they were made for."""
@@ -219,6 +249,14 @@ class Compilation(StateTree):
     def compiled(self) -> bool:
         """Whether `compile` was called."""
         return self._compiled
+
+    @compiled.setter
+    def compiled(self, value: bool) -> None:
+        if value and "_compile_arguments" not in self.__dict__:
+            raise errors.bad_value(
+                f"{self._where()} compiled", "compile() to be called", "True set before that"
+            )
+        self._compiled = bool(value)
 
     @property
     def optimizer(self) -> Optimizer | Any:
@@ -233,8 +271,20 @@ class Compilation(StateTree):
 
     @property
     def loss(self):
-        """What `compile` was given as loss."""
-        return None if self._compiled_loss is None else self._compiled_loss.given
+        """What `compile` was given as loss, or what was set here for a step of one's own."""
+        given = None if self._compiled_loss is None else self._compiled_loss.given
+        return self.__dict__.get("loss", given)
+
+    @loss.setter
+    def loss(self, value):
+        given = None if self._compiled_loss is None else self._compiled_loss.given
+        if given is not None and value is not given and self._is_stock("train"):
+            raise errors.bad_value(
+                f"{self._where()} loss", "the loss that compile() was given",
+                "another one, which the built-in train_step would not use",
+                "call compile(loss=...) again",
+            )  # fmt: skip
+        self.__dict__["loss"] = value
 
     def _scale_loss(self):
         """Put a `LossScaleOptimizer` around the optimizer, as `compile` does for float16."""

@@ -102,7 +102,19 @@ class CompiledLoss:
     def term(self, output, fn, y_true, y_pred, sample_weight=None):
         """Return the loss of one output, a scalar."""
         target = _unwrap(output.pick(y_true, "y"), output)
+        if y_pred is None:
+            raise errors.bad_value(
+                "compute_loss(y_pred)", "the model's outputs", "None",
+                "the order is (x, y, y_pred, sample_weight): write compute_loss(x, y, y_pred), or "
+                "compute_loss(y=y, y_pred=y_pred)",
+            )  # fmt: skip
         prediction = output.select(y_pred)
+        nested = isinstance(prediction, (list, tuple, dict))
+        if nested and any(map(jnp.ndim, jax.tree.leaves(prediction))):
+            raise errors.bad_type(
+                "compute_loss(y_pred)", "an array, as the model returns it", prediction,
+                "stateless_call returns (y_pred, non_trainable_variables): take them apart",
+            )  # fmt: skip
         if masks.get_mask(prediction) is not None:  # labels that it hides may be anything
             self._masked.add(id(output))
         if target is None:

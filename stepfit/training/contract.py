@@ -1,14 +1,17 @@
 """What a traced step shows about itself: that it learns, and that its logs are its trackers'.
 
 Both are read off the traced program, so they hold for every style of step: a value that comes out
-as it went in was not trained; a log that does not depend on its metric's state is not its result.
+as it went in was not trained; an optimizer that reads nothing but zeros has no gradients; a log
+that does not depend on its metric's state is not its result.
 """
 
 import warnings
+from typing import Any
 
+import numpy as np
 from jax.extend.core import Literal
 
-from stepfit.core import errors
+from stepfit.core import errors, jax_private
 
 
 def check_traced(step, traced):
@@ -30,6 +33,7 @@ def check_traced(step, traced):
     changed = {i for i, (before, after) in places.items() if after is not before}
     if step.kind == "train":
         _check_learning(step, changed)
+        _check_gradients(step, jaxpr)
     _check_logs(step, jaxpr, dict(zip(step.log_names, logs, strict=True)), places, changed)
 
 
@@ -51,7 +55,7 @@ def check_calls(step, calls):
                 f"{step.name}: expected {layer._where()} to be called with training=True, found "
                 f"nothing said, so that {found[0]!r} acts as in inference; pass training=True, or "
                 "training=False if that is meant.",
-                stacklevel=2,
+                stacklevel=errors.users_level(),
             )
 
 
@@ -83,8 +87,48 @@ def _check_learning(step, changed):
         warnings.warn(
             f"{what}as they were given: nothing is learnt. Call optimizer.apply(gradients, "
             "variables), or return what optimizer.stateless_apply returned.",
-            stacklevel=2,
+            stacklevel=errors.users_level(),
         )
+
+
+_KEEP_ZERO = ("broadcast_in_dim", "convert_element_type", "div", "mul", "neg", "reshape", "copy")
+
+
+def _check_gradients(step, jaxpr):
+    """Raise where all that an optimizer gets for gradients are the zeros of `jax.grad`.
+
+    JAX gives them for values that the function does not depend on, as where a stateless step calls
+    `self(x)`, which reads the model's own Variables. A part of the gradients may well be zero.
+    """
+    source: dict[Any, str] = dict.fromkeys(jaxpr.invars, "state")
+    zeros: set = set()
+    read: dict[str, dict] = {}  # optimizer -> what it reads that the step computed
+    for eqn in jaxpr.eqns:
+        names, _ = jax_private.scopes_of(eqn)
+        owner = next((name for name in names if name.startswith("optimizer.")), "step")
+        given = [var for var in eqn.invars if not isinstance(var, Literal)]
+        if owner != "step":
+            found = {var: None for var in given if source.get(var) == "step"}
+            read.setdefault(owner, {}).update(found)
+        elif eqn.primitive.name in _KEEP_ZERO and _is_zero(eqn.invars[0], zeros):
+            zeros.update(eqn.outvars)
+        source.update(dict.fromkeys(eqn.outvars, owner))
+    for found in read.values():
+        if found and zeros.issuperset(found):
+            count = "the gradient" if len(found) == 1 else f"all {len(found)} gradients"
+            raise errors.bad_value(
+                f"{step.name}", "a loss that depends on the values it is differentiated by",
+                f"{count} zero, whatever the weights are",
+                "self(x) reads the model's own Variables: inside jax.value_and_grad call "
+                "self.stateless_call(trainable, non_trainable, x, training=True), or write the "
+                "step with keras.GradientTape",
+            )  # fmt: skip
+
+
+def _is_zero(var, zeros):
+    if isinstance(var, Literal):
+        return np.ndim(var.val) == 0 and var.val == 0
+    return var in zeros
 
 
 def _check_logs(step, jaxpr, logs, places, changed):

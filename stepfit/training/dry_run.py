@@ -128,8 +128,14 @@ class DryRunner:
     def report(self, source, validation, hooks, epochs):
         """Compile everything; returns the `DryRun`."""
         model, runner = self._model, self._model._runner("train")
-        forms, programs = _forms(runner, source)
-        validation_forms, _ = _forms(model._runner("test"), validation) if validation else ((), ())
+        batches = hooks.of_batches("train")
+        one_by_one = None if runner.eager else runner.why_single(batches.why_strict())
+        forms, programs = _forms(runner, source, one_by_one)
+        validation_forms: tuple[Form, ...] = ()
+        if validation:
+            of_test = model._runner("test")
+            why = of_test.why_single(hooks.of_batches("test").why_strict())
+            validation_forms, _ = _forms(of_test, validation, why)
         weights = [*model.trainable_variables, *model.non_trainable_variables]
         parts = {name: _unique(part) for name, part in runner.layout().parts.items()}
         metrics = [v for m in model._all_metrics() for v in m.variables]
@@ -144,10 +150,7 @@ class DryRunner:
         peak = sum(sizes.values()) + max(
             ((form.program_bytes or 0) + _RING * form.buffer_bytes for form in forms), default=0
         )
-        batches = hooks.of_batches("train")
-        one_by_one = None if runner.eager else batches.why_strict()
-        if model.steps_per_execution != "auto":
-            one_by_one = "steps_per_execution=1" if model.steps_per_execution == 1 else None
+        together = any(form.most_steps > 1 for form in forms)
         return DryRun(
             model=model._where(), data=source.description, samples=source.num_samples,
             epochs=epochs, steps_per_epoch=source.num_batches,
@@ -159,44 +162,55 @@ class DryRunner:
             devices=tuple(sorted({str(d) for x in held for d in x.devices()})),
             shardings=_shardings(_unique([*weights, *parts["optimizer_variables"]])),
             one_by_one=one_by_one,
-            callbacks=tuple((type(c).__name__, _when(batches, c)) for c in hooks.callbacks),
+            callbacks=tuple(
+                (type(c).__name__, _when(batches, c, together)) for c in hooks.callbacks
+            ),
             notes=tuple(_notes(source)),
         )  # fmt: skip
 
 
-def _forms(runner, source):
-    """Return the forms of a source's batches, and their programs."""
+def _forms(runner, source, one_by_one):
+    """Return the forms of a source's batches, and their programs.
+
+    Args:
+        runner: the `Runner`.
+        source: the `DataSource`.
+        one_by_one: why steps would run one at a time, or None.
+    """
     in_memory = isinstance(source, ArraySource)
     sizes = source.sizes_of(0) if in_memory else [None]
     batches = [source.batch_specs(rows) if in_memory else source.form() for rows in sizes]
     resident = runner.resident(source) if in_memory else ()
     if runner.eager:
-        return tuple(Form(_text(b), False, "not compiled (run_eagerly)", 1, None, None, 0, 0.0, 0.0)
+        why = f"not compiled ({runner.why_eager})"
+        return tuple(Form(_text(b), False, why, 1, False, None, None, 0, 0.0, 0.0, False)
                      for b in batches), ()  # fmt: skip
-    programs = []
+    programs, ready = [], []
     for rows, batch in zip(sizes, batches, strict=True):
         runner.prepare(batch)
         made = runner.program_of(source, rows, resident) if in_memory else runner.program(batch)
         programs.append(made)
-        programs[-1].compile()  # in the background, side by side
+        ready.append(made.ready)
+        made.compile()  # in the background, side by side
     forms = []
-    for batch, program in zip(batches, programs, strict=True):
+    for batch, program, was_ready in zip(batches, programs, ready, strict=True):
         memory = program.executable().memory_analysis()
         needed = getattr(memory, "temp_size_in_bytes", None)
         logs = program.capacity * bytes_of(program.log_specs)
         chunk = program.chunk_bytes
+        most, timed = runner.longest(program, one_by_one)
         forms.append(Form(
-            _text(batch), program.fused, program.why, program.capacity,
+            _text(batch), program.fused, program.why, most, timed,
             flops.count(program.traced.original), needed, chunk + logs,
-            program.trace_seconds, program.compile_seconds,
+            program.trace_seconds, program.compile_seconds, was_ready,
         ))  # fmt: skip
     return tuple(forms), tuple(programs)
 
 
-def _when(batches, callback):
+def _when(batches, callback, together):
     if isinstance(callback, TerminateOnNaN):
-        return "at a loss that is not finite; steps stay fused"
-    return batches.when(callback)
+        return "at a loss that is not finite" + ("; steps stay fused" if together else "")
+    return batches.when(callback, together)
 
 
 def _text(batch):

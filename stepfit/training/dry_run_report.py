@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from stepfit.training.report import mode
+from stepfit.training.report import count, mode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,22 +13,26 @@ class Form:
         batch: shapes and dtypes of a batch.
         fused: whether many steps run in one dispatch.
         why: the reason.
-        most_steps: most steps in one dispatch.
+        most_steps: most steps that one dispatch would have.
+        timed: whether it is their time, already measured, that allows no more.
         flops: floating-point operations of one step, or None where it is not compiled.
         program_bytes: memory that the program needs for its intermediate results, or None.
         buffer_bytes: memory of one chunk of batches and of the logs of its steps.
         trace_seconds, compile_seconds: what it took to make the program.
+        ready: whether it was there before.
     """
 
     batch: str
     fused: bool
     why: str
     most_steps: int
+    timed: bool
     flops: int | None
     program_bytes: int | None
     buffer_bytes: int
     trace_seconds: float
     compile_seconds: float
+    ready: bool
 
     def __str__(self):
         text = f"batch {self.batch}: "
@@ -92,21 +96,31 @@ class DryRun:
 
     @property
     def compile_seconds(self) -> float:
-        """What it took to trace and compile everything."""
+        """What it took to trace and compile what was not there before."""
         forms = (*self.forms, *self.validation_forms)
-        return sum(form.trace_seconds + form.compile_seconds for form in forms)
+        return sum(f.trace_seconds + f.compile_seconds for f in forms if not f.ready)
+
+    def _compiling(self):
+        """Return in words what was compiled."""
+        forms = [f for f in (*self.forms, *self.validation_forms) if f.flops is not None]
+        new = sum(not form.ready for form in forms)
+        if not forms:
+            return "nothing to compile"
+        if not new:
+            return "everything was compiled before"
+        text = f"traced and compiled in {self.compile_seconds:.2f} s"
+        return text + ("" if new == len(forms) else f"; {len(forms) - new} of {len(forms)} before")
 
     def __str__(self):
-        steps = "an unknown number of" if self.steps_per_epoch is None else self.steps_per_epoch
+        steps = _steps(self.steps_per_epoch)
         rows = "" if self.samples is None else f", {self.samples} samples"
         lines = [
             f"dry run of {self.model}: nothing was trained",
-            f"  data: {self.data}{rows}; {self.epochs} epochs of {steps} steps",
+            f"  data: {self.data}{rows}; {count(self.epochs, 'epoch')} of {steps}",
             *(f"    {form}" for form in self.forms),
         ]
         if self.validation_forms:
-            steps = "?" if self.validation_steps is None else self.validation_steps
-            lines.append(f"  validation: {steps} steps")
+            lines.append(f"  validation: {_steps(self.validation_steps)}")
             lines += [f"    {form}" for form in self.validation_forms]
         if self.one_by_one:
             lines.append(f"  one step at a time: {self.one_by_one}")
@@ -128,8 +142,12 @@ class DryRun:
             lines.append("  callbacks:")
             lines += [f"    {name}: {when}" for name, when in self.callbacks]
         lines += [f"  note: {text}" for text in self.notes]
-        lines.append(f"  traced and compiled in {self.compile_seconds:.2f} s")
+        lines.append(f"  {self._compiling()}")
         return "\n".join(lines)
+
+
+def _steps(number):
+    return "an unknown number of steps" if number is None else count(number, "step")
 
 
 def _size(number):

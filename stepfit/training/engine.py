@@ -7,6 +7,7 @@ touched; the training state is donated only to a function that has been compiled
 """
 
 import threading
+import time
 from typing import Any
 
 import jax
@@ -35,6 +36,7 @@ from stepfit.training.step import Step
 TICK = 0.1  # seconds; how often progress, logs and requests to stop are looked at, about
 _SLOW_STEPS, _SLOW_TICK = 4, 0.5  # slow steps come by so many, while that takes no longer than this
 _MAX_DISCOVERIES = 8
+SINGLE = "a single batch"  # why `train_on_batch` and its like run one step
 _dispatching = threading.RLock()  # from taking a model's values to giving it the new ones
 
 
@@ -44,17 +46,21 @@ class Runner:
     Args:
         model: the model.
         kind: "train", "test" or "predict".
-        eager: run the step without compiling it, to look for mistakes.
+        eager: why the step is run without compiling it, or None.
         steps: number of steps in one dispatch, or "auto".
     """
 
-    def __init__(self, model, kind, eager=False, steps: Any = "auto"):
-        self.model, self.kind, self.eager, self.steps = model, kind, eager, steps
+    def __init__(self, model, kind, eager: str | None = None, steps: Any = "auto"):
+        self.model, self.kind, self.eager, self.steps = model, kind, bool(eager), steps
+        self.why_eager = eager
         self.cell: Any = None  # these come with the first batch
         self._cell_layout: Any = None
         self.step: Any = None
-        self.seconds = {"data": 0.0, "all": 0.0}  # waited for data, and passed, in the last pass
+        # In the last pass: waited for data, waited for programs to be made, and passed.
+        self.seconds = {"data": 0.0, "compile": 0.0, "all": 0.0}
+        self.making_seconds = 0.0  # in which programs were traced, so far
         self.dispatched: dict[int, int] = {}  # steps per dispatch -> how often, in the last pass
+        self.ran: dict[Program, int] = {}  # program -> steps, in the last pass
         self.one_by_one: str | None = None  # why steps ran one at a time in the last pass, if so
         self.guard: Any = None  # what watches for losses that are not finite, if anything does
         self.announced = False  # whether the user was told how steps run
@@ -184,12 +190,14 @@ class Runner:
         form, _, specs = self._form_of(batch)
         key = (form, capacity, tuple((x.shape, x.dtype) for x in resident))
         if key not in self._programs:
+            begin = time.perf_counter()
             traced = self.prepare(batch)
             # A step that calls Python may fail half-way: the old state stays until it is through.
             self._programs[key] = Program(
                 traced, specs, capacity, tuple(map(spec, resident)), donate=not traced.calls_back,
                 least=1 if self.steps == "auto" else self.steps, distribution=self.distribution(),
             )  # fmt: skip
+            self.making_seconds += time.perf_counter() - begin
         return self._programs[key]
 
     def program_of(self, source, rows, resident):
@@ -239,10 +247,34 @@ class Runner:
             return 1
         if agreed is not None:
             return min(agreed, program.capacity)
-        steps = int(TICK / program.seconds_per_step)
-        if steps < _SLOW_STEPS:
-            steps = max(1, min(_SLOW_STEPS, int(_SLOW_TICK / program.seconds_per_step)))
-        return min(steps, program.capacity)
+        return min(_steps_in_time(program.seconds_per_step), program.capacity)
+
+    def longest(self, program, one_by_one):
+        """Return ``(steps, timed)``: the most that a dispatch of a program has, as far as is known,
+        and whether it is their time that allows no more.
+
+        Args:
+            program: the `Program`.
+            one_by_one: why steps run one at a time, or None.
+        """
+        if one_by_one or not program.fused:
+            return 1, False
+        if self.steps != "auto":
+            return self.most_steps(program), False
+        if program.measured_seconds is None:
+            return program.capacity, False
+        steps = _steps_in_time(min(program.measured_seconds, program.seconds_per_step))
+        return min(steps, program.capacity), steps < program.capacity
+
+    def why_single(self, of_callbacks):
+        """Return why steps run one at a time, or None where they need not.
+
+        Args:
+            of_callbacks: why callbacks need that, or None.
+        """
+        if self.steps == "auto":
+            return of_callbacks
+        return "steps_per_execution=1" if self.steps == 1 else None
 
     # -- running ---------------------------------------------------------------------------------
 
@@ -273,11 +305,12 @@ class Runner:
         else:
             slot.give_back(done)
         self.dispatched[chunk.count] = self.dispatched.get(chunk.count, 0) + 1
+        self.ran[program] = self.ran.get(program, 0) + chunk.count
         return Result(program, chunk, logs, done)
 
     def run_batch(self, batch):
         """Run one step on one batch; returns its outputs, or its logs as they lie on the device."""
-        self.begin("a single batch")
+        self.begin(SINGLE)
         if self.eager:
             result = self._run_eagerly(batch)
             return jax.tree.map(np.array, result) if self.kind == "predict" else result
@@ -331,15 +364,22 @@ class Runner:
         Args:
             one_by_one: why steps are to run one at a time, if so.
         """
-        self.seconds, self.dispatched = {"data": 0.0, "all": 0.0}, {}
-        self.one_by_one = one_by_one if self.steps == "auto" else None
-        if self.steps == 1:
-            self.one_by_one = "steps_per_execution=1"
+        self.seconds, self.dispatched = dict.fromkeys(self.seconds, 0.0), {}
+        self.ran = {}
+        self.one_by_one = self.why_single(one_by_one)
 
     def finish(self, seconds):
         """Note how long a pass took, and give up large buffers."""
         self.seconds["all"] = seconds
         trim([program.ring for program in self._programs.values()])
+
+
+def _steps_in_time(seconds):
+    """Return how many steps of so many seconds go together."""
+    steps = int(TICK / seconds)
+    if steps < _SLOW_STEPS:
+        steps = max(1, min(_SLOW_STEPS, int(_SLOW_TICK / seconds)))
+    return steps
 
 
 def _replace(values, places, new):

@@ -4,7 +4,7 @@ import functools
 import warnings
 
 from stepfit.callbacks.optimizers import inner
-from stepfit.core import processes
+from stepfit.core import errors, processes
 from stepfit.training.autopsy.guard import Guard
 from stepfit.utils.console import print_msg
 
@@ -109,7 +109,7 @@ def _warn_of_copies():
         "fit: expected a distribution, as there are several processes, found none that spans them: "
         "each process trains a model of its own. Pass "
         "compile(distribution=keras.distribution.DataParallel()), or call set_distribution.",
-        UserWarning, stacklevel=2,
+        UserWarning, stacklevel=errors.users_level(),
     )  # fmt: skip
 
 

@@ -6,15 +6,22 @@ SIGTERM is what schedulers send before they end a process: the program then ends
 
 import contextlib
 import signal
+import sys
 import threading
+import time
 import warnings
 
 # Those of `signal` look for names of handlers, which takes longer than all else here.
 from _signal import getsignal  # type: ignore[import-not-found]
 from _signal import signal as set_handler
+from _thread import start_new_thread
 from typing import Any
 
+from stepfit.core import errors
+
 TERMINATED = 128 + signal.SIGTERM  # the exit status that shells report for it
+_PATIENCE = 1.0  # seconds until something is said of a Ctrl-C that is not obeyed yet
+_HEARD = "Ctrl-C: stopping after the steps under way; press it again to stop at once."
 _DEFAULTS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 
@@ -22,7 +29,8 @@ class SafeInterrupts:
     """Holds back SIGINT and SIGTERM inside the block until `check` is called.
 
     The first signal is kept, and `check()` turns it into KeyboardInterrupt or SystemExit(143). A
-    Ctrl-C after that raises at once, unless a step is running. Blocks may be nested (`evaluate` in
+    Ctrl-C after that raises at once, unless a step is running; a line on standard error says so
+    where the first one has not been obeyed after a second. Blocks may be nested (`evaluate` in
     a callback of `fit`): they share what was received, and the outermost one restores the handlers.
     A signal that the user has a handler for is left to it; outside the main thread, where signals
     cannot be caught, nothing is changed.
@@ -30,6 +38,7 @@ class SafeInterrupts:
 
     # These are the class's: shared by all blocks.
     _received: int | None = None  # the signal that waits
+    _blocks = 0  # how many there were, those inside another not counted
     _running = 0  # steps of the main thread that are on their way
     _saver: Any = None  # (block, function): what to do before leaving, and who may
 
@@ -39,6 +48,7 @@ class SafeInterrupts:
             ours = [n for n, default in _DEFAULTS.items() if getsignal(n) == default]
             if ours:  # before a signal can come in
                 SafeInterrupts._received, SafeInterrupts._running = None, 0
+                SafeInterrupts._blocks += 1
             for number in ours:
                 self._previous[number] = set_handler(number, self._handle)
         return self
@@ -46,6 +56,9 @@ class SafeInterrupts:
     def _handle(self, number, frame):
         if number == signal.SIGINT and self._received and not self._running:
             raise KeyboardInterrupt
+        if number == signal.SIGINT and self._received is None:
+            # Not by `threading`: this may have interrupted it where it holds its lock.
+            start_new_thread(_acknowledge, (SafeInterrupts._blocks,))
         if self._received != signal.SIGTERM:
             SafeInterrupts._received = number
 
@@ -105,7 +118,7 @@ class SafeInterrupts:
                 save()
             except Exception as e:
                 text = f"fit: expected to save before it ended, found {type(e).__name__}: {e}"
-                warnings.warn(text, RuntimeWarning, stacklevel=2)
+                warnings.warn(text, RuntimeWarning, stacklevel=errors.users_level())
         number, SafeInterrupts._received = self._received, None
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(TERMINATED)
 
@@ -115,6 +128,17 @@ class SafeInterrupts:
         terminated = self._received == signal.SIGTERM  # which no error may make forgotten
         if self._previous and (kind is None or terminated):
             self.check()
+        elif self._previous:
+            SafeInterrupts._received = None
+
+
+def _acknowledge(block):
+    """Say that Ctrl-C was heard, where what it has to wait for takes its time."""
+    time.sleep(_PATIENCE)
+    waits = SafeInterrupts._received == signal.SIGINT and SafeInterrupts._blocks == block
+    if waits and sys.stderr is not None:
+        sys.stderr.write(f"{_HEARD}\n")
+        sys.stderr.flush()
 
 
 def _in_main_thread():

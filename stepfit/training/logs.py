@@ -7,6 +7,8 @@ import numpy as np
 
 from stepfit.core import errors
 
+_NAP = 0.05  # seconds
+
 
 class Result:
     """The logs, or the outputs, of the steps of one chunk.
@@ -30,7 +32,18 @@ class Result:
         return self._done.is_ready()
 
     def wait(self):
-        """Wait until the chunk is done."""
+        """Wait until the chunk is done.
+
+        Python hears no signal while it waits for the device, so what is long, or may be, is slept
+        through in naps.
+        """
+        known = self.due > self.begun
+        while not self._done.is_ready():
+            now = time.perf_counter()
+            nap = self.due - now if known else (now - self.begun) / 20
+            if known and nap < 2 * _NAP:
+                break
+            time.sleep(min(nap, _NAP))
         self._done.block_until_ready()
 
     def _fetch(self):

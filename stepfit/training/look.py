@@ -38,11 +38,11 @@ class Look:
     """
 
     def __init__(self, model, x):
-        where = model._where()
+        where, was_built = model._where(), model.built
 
         def run(value):
             with scopes.Scope(collect_losses=True) as scope:
-                scope.abstract = True
+                scope.abstract, scope.again = True, was_built
                 try:
                     outputs = default_steps.forward(model, value, training=False)
                 except Exception as e:

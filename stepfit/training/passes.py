@@ -91,7 +91,7 @@ class Pass:
         news = False  # whether the first steps of a new program have run
         together, at_end = runner.with_other_processes(), False
         while together or not self._stopped():
-            begin = time.perf_counter()
+            begin, made = time.perf_counter(), runner.making_seconds
             step, looking = hooks.next_look(self._next)
             if together:
                 plan = self._agree(step, looking)
@@ -112,10 +112,15 @@ class Pass:
             self._next = chunk.first + chunk.count
             if step != self._next - 1:
                 looking = ()
-            if result is None or result.is_ready():  # the device waited, since it was done
-                busy_until = begin if result is None else max(begin, result.due)
-                runner.seconds["data"] += max(0.0, time.perf_counter() - busy_until)
-            chunk.program.executable()  # may take long; Ctrl-C is heard
+            idle = _idle_since(begin, result)
+            making = min(idle, runner.making_seconds - made)
+            runner.seconds["data"] += idle - making
+            compiles, begin = not chunk.program.compiled, time.perf_counter()
+            while not chunk.program.compiled_within(TICK):  # it may take long; Ctrl-C is heard
+                if self._interrupts.waiting and not together:
+                    break
+            if compiles:
+                runner.seconds["compile"] += making + _idle_since(begin, result)
             if self._interrupts.waiting and not together:
                 self._settle_all(under_way)
                 self._interrupts.check()
@@ -126,9 +131,11 @@ class Pass:
             while under_way and (len(under_way) > most or not known or looking):
                 self._settle(*under_way.popleft())
             if known and news:
+                begin = time.perf_counter()
                 feed.rest()
                 if self._meanwhile is not None:
                     self._meanwhile()
+                runner.seconds["compile"] += _idle_since(begin, result)
             news = not known
             if together:
                 self._most = runner.most_steps(chunk.program)
@@ -184,7 +191,7 @@ class Pass:
         begun = result.begun if self._done_at is None else max(result.begun, self._done_at)
         seconds, known = (now - begun) / result.count, program.seconds_per_step
         if waits or known is None or seconds < known:  # else it was done before we looked
-            program.note_seconds(seconds)
+            program.note_seconds(seconds, result.count, waits)
         self._done_at = now if waits else None
         self._tell(result, looking)
 
@@ -216,3 +223,17 @@ class Pass:
             self._tell(EagerResult(number, logs), looking if step == number else ())
             if self._stopped():
                 break
+
+
+def _idle_since(begin, result):
+    """Return for how long, since a time, the device had nothing to do.
+
+    Args:
+        begin: the time.
+        result: of the chunk it was given last, or None.
+    """
+    if result is None:
+        return time.perf_counter() - begin
+    if not result.is_ready():
+        return 0.0
+    return max(0.0, time.perf_counter() - max(begin, result.due))

@@ -17,6 +17,7 @@ that is slow inside a loop on this platform; then it runs *step by step*.
 
 import collections
 import concurrent.futures
+import functools
 import statistics
 import time
 from typing import Any
@@ -106,7 +107,7 @@ class Program:
         fused: whether a chunk runs as one loop on the device.
         why: the reason, in words.
         capacity: most batches of a chunk.
-        seconds_per_step: measured, or None while it is not known.
+        seconds_per_step: of the last few chunks, or None while it is not known.
     """
 
     def __init__(self, traced, specs, capacity=None, resident=(), donate=True, least=1,
@@ -135,6 +136,8 @@ class Program:
         self.trace_seconds, self.compile_seconds = traced.seconds, 0.0
         self.seconds_per_step: float | None = None
         self._latest_seconds: collections.deque = collections.deque(maxlen=5)
+        self._chunks: collections.deque = collections.deque(maxlen=16)  # (steps, exact, seconds)
+        self._ran = False
         self._compiled: Any = None
         self._future: Any = None
         self.spread: Spread | None = None
@@ -148,7 +151,7 @@ class Program:
 
     def compile(self):
         """Begin to compile, in the background."""
-        if self._compiled is not None or self._future is not None:
+        if self.ready:
             return
         arguments = (
             *([spec(v) for v in part] for part in self.parts(self._value_specs)),
@@ -171,15 +174,52 @@ class Program:
             self._future = None
         return self._compiled
 
-    @property
+    def compiled_within(self, seconds):
+        """Say whether it is compiled, or will be within some seconds; begins to compile it."""
+        if self._compiled is not None:
+            return True
+        self.compile()
+        return bool(concurrent.futures.wait([self._future], seconds).done)
+
+    @functools.cached_property
     def chunk_bytes(self):
         """The memory of the buffers of one chunk."""
         return bytes_of(self._slot_specs(self.capacity)[1])
 
-    def note_seconds(self, seconds):
-        """Learn from a chunk how long a step takes: the median of the last few."""
+    def note_seconds(self, seconds, steps=1, exact=True):
+        """Learn from a chunk how long each of its steps takes: the median of the last few.
+
+        Args:
+            seconds: of each step.
+            steps: how many the chunk had.
+            exact: whether its end was seen, and not found to have been.
+        """
         self._latest_seconds.append(seconds)
         self.seconds_per_step = statistics.median(self._latest_seconds)
+        if self._ran:  # the first dispatch does what no other does
+            self._chunks.append((steps, exact, seconds))
+        self._ran = True
+
+    @property
+    def measured_seconds(self):
+        """What a step takes, for people: that of the longer chunks; None while it is not known.
+
+        `seconds_per_step` knows from the first chunk on, and has the cost of short ones in it.
+        """
+        longest = max((steps for steps, *_ in self._chunks), default=0)
+        long = [chunk for chunk in self._chunks if 2 * chunk[0] >= longest]
+        times = [chunk[-1] for chunk in long if chunk[1]] or [chunk[-1] for chunk in long]
+        return statistics.median_low(times) if times else None
+
+    @property
+    def compiled(self):
+        """Whether it is compiled."""
+        return self._compiled is not None
+
+    @property
+    def ready(self):
+        """Whether it is compiled, or about to be."""
+        return self._compiled is not None or self._future is not None
 
     def _slot_specs(self, capacity):
         """Specs of a chunk: the control numbers, and the buffers."""

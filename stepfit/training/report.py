@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 
+from stepfit.training.engine import SINGLE
+
 
 @dataclasses.dataclass(frozen=True)
 class ProgramReport:
@@ -12,8 +14,10 @@ class ProgramReport:
         batch: shapes and dtypes of a batch.
         fused: whether a chunk of them runs as one loop on the device.
         why: the reason.
-        most_steps: most steps in one dispatch.
-        seconds_per_step: measured, or None.
+        most_steps: most steps that one dispatch has.
+        timed: whether it is their time that allows no more.
+        steps: how many ran in the last pass.
+        seconds_per_step: measured, the first dispatch left out; None while it is not known.
         trace_seconds, compile_seconds: what it took to make the program.
         rewritten: operations replaced by faster ones for this platform, by kind.
         left: operations that are slow inside a loop on this platform.
@@ -24,6 +28,8 @@ class ProgramReport:
     fused: bool
     why: str
     most_steps: int
+    timed: bool
+    steps: int
     seconds_per_step: float | None
     trace_seconds: float
     compile_seconds: float
@@ -53,6 +59,7 @@ class StepReport:
     Attributes:
         kind: "train", "test" or "predict".
         eager: whether steps are not compiled.
+        why_eager: the reason, or None.
         traces: how often the step was traced.
         programs: a `ProgramReport` for each form of batch.
         one_by_one: why steps ran one at a time in the last pass over data, or None.
@@ -62,6 +69,7 @@ class StepReport:
 
     kind: str
     eager: bool
+    why_eager: str | None
     traces: int
     programs: tuple[ProgramReport, ...]
     one_by_one: str | None
@@ -73,14 +81,14 @@ class StepReport:
         """Return the most important of it in one line."""
         text = f"{self.kind}_step: "
         if self.eager:
-            return text + "step by step, not compiled (run_eagerly)"
+            return text + f"step by step, not compiled ({self.why_eager})"
         if not self.programs:
             return text + "traced, not run yet"
-        first = self.programs[0]
-        text += f"step by step ({self.one_by_one})" if self.one_by_one else mode(first)
+        main = max(self.programs, key=lambda program: program.steps)
+        text += f"step by step ({self.one_by_one})" if self.one_by_one else mode(main)
         if self.dispatches:
-            text += f"; last pass: {_count(self.steps, 'step')}"
-            text += f" in {_count(self.dispatches, 'dispatch', 'es')}"
+            text += f"; last pass: {count(self.steps, 'step')}"
+            text += f" in {count(self.dispatches, 'dispatch', 'es')}"
         if self.data_share is not None:
             text += f", {self.data_share:.0%} of the time spent waiting for data"
         return text
@@ -114,19 +122,24 @@ def report_of(runner):
     """Return the `StepReport` of a runner."""
     whole = runner.seconds["all"]
     return StepReport(
-        kind=runner.kind, eager=runner.eager, traces=runner.traces,
-        programs=tuple(map(_program_report, runner.programs)), one_by_one=runner.one_by_one,
+        kind=runner.kind, eager=runner.eager, why_eager=runner.why_eager, traces=runner.traces,
+        programs=tuple(_program_report(runner, program) for program in runner.programs),
+        one_by_one=runner.one_by_one,
         steps=sum(length * times for length, times in runner.dispatched.items()),
         dispatches=sum(runner.dispatched.values()),
         data_share=runner.seconds["data"] / whole if whole else None,
     )  # fmt: skip
 
 
-def _program_report(program):
+def _program_report(runner, program):
+    # A call on a single batch has a program of its own; the others run as they did.
+    one_by_one = None if runner.one_by_one == SINGLE else runner.one_by_one
+    most, timed = runner.longest(program, one_by_one)
     return ProgramReport(
         batch=", ".join(f"{tuple(s.shape)} {s.dtype}" for s in program.specs),
-        fused=program.fused, why=program.why, most_steps=program.capacity,
-        seconds_per_step=program.seconds_per_step, trace_seconds=program.trace_seconds,
+        fused=program.fused, why=program.why, most_steps=most, timed=timed,
+        steps=runner.ran.get(program, 0),
+        seconds_per_step=program.measured_seconds, trace_seconds=program.trace_seconds,
         compile_seconds=program.compile_seconds, rewritten=dict(program.rewrites.rewritten),
         left=tuple(program.rewrites.left), resident=bool(program.resident),
     )  # fmt: skip
@@ -136,12 +149,14 @@ def mode(program):
     """Return in words how a `ProgramReport`, or the `Form` of a dry run, runs."""
     if not program.fused:
         return f"step by step ({program.why})"
+    about, speed = ("about ", " at this speed") if program.timed else ("", "")
     if program.most_steps == 1:
-        return "one step per dispatch"
-    return f"fused, up to {program.most_steps} steps per dispatch"
+        return f"one step per dispatch{speed}"
+    return f"fused, up to {about}{program.most_steps} steps per dispatch{speed}"
 
 
-def _count(number, what, plural="s"):
+def count(number, what, plural="s"):
+    """Return "1 step", "2 steps"."""
     return f"{number} {what}{'' if number == 1 else plural}"
 
 

@@ -23,6 +23,7 @@ from stepfit.metrics import Mean
 from stepfit.random.seed_generator import global_generator
 from stepfit.training import contract
 from stepfit.training.compiled import LossTracker
+from stepfit.training.frozen import Frozen
 from stepfit.training.leftovers import leave_behind
 from stepfit.training.state import TrainState
 
@@ -43,15 +44,35 @@ def is_stateless(method, name):
     if getattr(method, "_serves_both_styles", False):
         return False
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = [p for p in inspect.signature(method).parameters.values() if p.kind in kinds]
+    taken = list(inspect.signature(method).parameters.values())
+    parameters = [p for p in taken if p.kind in kinds]
     required = [p for p in parameters if p.default is p.empty]
-    if len(required) > 2 or not parameters:
-        names = ", ".join(p.name for p in parameters)
+    if len(required) > 2 or not (parameters or _any_number(taken)) or _needs_keyword(taken):
         raise errors.bad_type(
             name, "the arguments (self, state, data) or (self, data)",
-            f"(self, {names})" if names else "(self)",
+            f"(self, {', '.join(_shown(taken))})" if taken else "(self)",
         )  # fmt: skip
-    return len(required) == 2 or (len(parameters) == 2 and parameters[0].name == "state")
+    room = len(parameters) == 2 or _any_number(taken)
+    begins = bool(parameters) and parameters[0].name == "state"
+    return len(required) == 2 or (room and begins)
+
+
+def _any_number(parameters):
+    return any(p.kind is p.VAR_POSITIONAL for p in parameters)
+
+
+def _needs_keyword(parameters):
+    return any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
+
+
+def _shown(parameters):
+    """Yield parameters as they are written, without types and defaults."""
+    starred = False
+    for p in parameters:
+        if p.kind is p.KEYWORD_ONLY and not starred:
+            yield "*"
+        starred |= p.kind in (p.VAR_POSITIONAL, p.KEYWORD_ONLY)
+        yield {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "") + p.name
 
 
 class Discovery(Exception):
@@ -74,6 +95,7 @@ class Step:
         self.stateless = is_stateless(self.method, self.name)
         self.log_names = []  # of the last run
         self.traces = 0
+        self._told = False  # of state that is frozen
         self.closed = False  # whether the layout is known to hold all that the step uses
         self.guests = []  # Variables met in the last run that the layout does not hold
         self.guest_values = []  # what those were assigned
@@ -98,8 +120,13 @@ class Step:
             x, y = _x_and_y(batch)
             s.inputs = {id(leaf): (i, leaf) for i, leaf in enumerate(jax.tree.leaves(x))}
             given = {id(v): s.values[id(v)] for v in variables}
+            frozen = None
+            if not self._told and isinstance(key, jax.core.Tracer):
+                frozen = Frozen(self.model)
             try:
                 result = self._run(s, given, batch)
+                if frozen is not None:
+                    self._told = frozen.tell(self.name, s.missed)
             except Exception as e:
                 self._explain(e, batch)
                 raise
@@ -259,7 +286,7 @@ class Step:
         warnings.warn(
             f"{self.name} logs: expected a dict of scalars, found one scalar; the results of the "
             "model's metrics are reported in its place. Write `logs[metric.name] = ...`.",
-            stacklevel=2,
+            stacklevel=errors.users_level(),
         )
         return self.model.get_metrics_result()
 
@@ -268,7 +295,15 @@ class Step:
     def _explain(self, e, batch):
         """Add what the user needs to know to an error raised in their step."""
         text = str(e)
-        if isinstance(e, ValueError) and "unpack" in text and isinstance(batch, tuple):
+        if not self.stateless and "required positional arg" in text and isinstance(e, TypeError):
+            if _any_number(inspect.signature(self.method).parameters.values()):
+                e.add_note(
+                    f"In {self.name}: *args is given (data), for it does not say which style it "
+                    "is. Write the arguments, (self, state, data); a decorator keeps them with "
+                    "@functools.wraps(function)."
+                )
+        unpacks = isinstance(e, ValueError) and "unpack" in text and self._raised_here(e)
+        if unpacks and isinstance(batch, tuple):
             names = ["x", "y", "sample_weight"][: len(batch)]
             e.add_note(
                 f"In {self.name}: data is the tuple ({', '.join(names)}), of {len(batch)} "
@@ -278,17 +313,38 @@ class Step:
         else:
             explain(e, self.name)
 
+    def _raised_here(self, e):
+        """Say whether an error comes from the step's own lines, and not from what it called."""
+        place = e.__traceback__
+        while place.tb_next is not None:
+            place = place.tb_next
+        code = place.tb_frame.f_code
+        own = getattr(inspect.unwrap(self.method), "__code__", None)
+        return code is own or code.co_name == f"{self.kind}_step"
+
 
 _VALUES = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)
 
 
 def explain(e, where):
     """Add to one of JAX's errors what it means where it was raised."""
-    if isinstance(e, _VALUES):
+    if _passed_through(e, "tensorflow") and not isinstance(e, errors.StepfitError):
         e.add_note(
-            f"In {where}, which is compiled: Python `if`, float(), int() and NumPy's functions "
-            "need values, and traced arrays have none. Use stepfit.ops or jax.numpy (where, cond), "
-            "or compile(run_eagerly=True) while you look for a mistake."
+            f"In {where}: TensorFlow's functions do not take JAX's arrays. Write "
+            "keras.GradientTape for tf.GradientTape, and stepfit.ops for tf.*; "
+            "docs/coming_from_keras.md has the names."
+        )
+    elif isinstance(e, _VALUES):
+        if any(errors.NO_VALUES in note for note in getattr(e, "__notes__", [])):
+            return
+        e.add_note(
+            f"In {where}, which is compiled: {errors.NO_VALUES}, or compile(run_eagerly=True) "
+            "while you look for a mistake."
+        )
+    elif isinstance(e, AttributeError) and str(e).rstrip("'").endswith("numpy"):
+        e.add_note(
+            f"In {where}: these are JAX's arrays, which have no numpy(); leave it out. Logs take "
+            "arrays as they are; where values are there, numpy.asarray(x) gives them."
         )
     elif isinstance(e, TypeError) and "scalar-output functions" in str(e):
         e.add_note(
@@ -300,6 +356,16 @@ def explain(e, where):
             f"In {where}: with has_aux=True, the function differentiated must return "
             "(scalar, aux); put several values into one tuple: (loss, (y_pred, other))."
         )
+
+
+def _passed_through(e, package):
+    """Say whether an error was raised in a package, or below it."""
+    place = e.__traceback__
+    while place is not None:
+        if str(place.tb_frame.f_globals.get("__name__")).partition(".")[0] == package:
+            return True
+        place = place.tb_next
+    return False
 
 
 def _x_and_y(batch):

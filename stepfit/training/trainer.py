@@ -39,15 +39,19 @@ class Trainer(Compilation):
     # What the model has beside this.
     built: bool
     _has_call: Callable[[], bool]
+    _count_as_built: Callable[[], None]
+    _forget_call: Callable[[], None]
 
     train_step = default_steps.train_step
     test_step = default_steps.test_step
     predict_step = default_steps.predict_step
 
     def _runner(self, kind):
-        eager = self.run_eagerly or self.jit_compile is False
+        eager = "run_eagerly=True" if self.run_eagerly else None
+        if eager is None and self.jit_compile is False:
+            eager = "jit_compile=False"
         runner = self._runners.get(kind)
-        if runner is None or (runner.eager, runner.steps) != (eager, self.steps_per_execution):
+        if runner is None or (runner.why_eager, runner.steps) != (eager, self.steps_per_execution):
             runner = self._runners[kind] = Runner(self, kind, eager, self.steps_per_execution)
         return runner
 
@@ -114,6 +118,7 @@ class Trainer(Compilation):
             # The step asked for the default optimizer, which was made just then.
             self._optimizer.build(self.trainable_variables)
             self._runner(kind).prepare(batch)
+        self._count_as_built()
 
     def _build_from_batch(self, batch, required, needs_targets):
         """Trace the forward pass, to make variables and to match losses and metrics to outputs."""
@@ -127,6 +132,7 @@ class Trainer(Compilation):
             if metrics is not None and metrics.metrics is None and not _any_given(metrics):
                 metrics.build(None, ())
             return
+        built, look = self.built, None
         try:
             x, y, _ = unpack_x_y_sample_weight(batch)
             look = Look(self, x)
@@ -138,6 +144,8 @@ class Trainer(Compilation):
             if metrics is not None and (y is not None or not _any_given(metrics)):
                 metrics.build(y, y_pred)
         except Exception:
+            if not built and look is None:
+                self._forget_call()
             if required:
                 raise
             return  # an own step may feed `call` and its losses with something else than the batch

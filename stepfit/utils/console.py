@@ -6,7 +6,8 @@ import sys
 from stepfit.core import processes
 
 _state = {"interactive": True}
-_unfinished: list = []  # (stream, width) of a line that the next text takes the place of
+# (stream, width, functions that end the watch) of a line that the next text takes the place of
+_unfinished: list = []
 
 
 def enable_interactive_logging():
@@ -54,26 +55,70 @@ def draw_line(text, width, finish):
     Args:
         text: begins with a carriage return.
         width: number of columns it takes.
-        finish: whether the line stays; else the next one, or any message, takes its place.
+        finish: whether the line stays; else the next one, or whatever is printed, takes its place.
     """
+    _take_unfinished()
     _write(f"{text}\n" if finish else text)
-    _unfinished[:] = [] if finish else [(sys.stdout, width)]
+    if not finish:
+        watched = [s for s in (sys.stdout, sys.stderr) if s is sys.stdout or _is_terminal(s)]
+        _unfinished[:] = [(sys.stdout, width, [w for w in map(_watch, watched) if w])]
 
 
 def clear_line():
     """Take an unfinished line off the terminal, so that what a user prints has its own line."""
-    if _unfinished:
-        stream, width = _unfinished.pop()
-        if stream is sys.stdout:
-            _write("\r" + " " * width + "\r")
+    stream, width = _take_unfinished()
+    if stream is not None and stream is sys.stdout:
+        _write("\r" + " " * width + "\r")
 
 
 def end_line():
     """Leave an unfinished line on the terminal; what comes next begins below it."""
-    if _unfinished:
-        stream, _ = _unfinished.pop()
-        if stream is sys.stdout:
-            _write("\n")
+    stream, _ = _take_unfinished()
+    if stream is not None and stream is sys.stdout:
+        _write("\n")
+
+
+def _take_unfinished():
+    """Return stream and width of the unfinished line, which from now on is none."""
+    if not _unfinished:
+        return None, 0
+    stream, width, restore = _unfinished.pop()
+    for undo in restore:
+        undo()
+    return stream, width
+
+
+def _is_terminal(stream):
+    isatty = getattr(stream, "isatty", None)
+    return bool(isatty and isatty())
+
+
+def _watch(stream):
+    """Have whatever else is written to a stream take the place of the unfinished line.
+
+    Returns:
+        A function that ends that, or None for a stream that does not allow it.
+    """
+    if not hasattr(stream, "__dict__"):
+        return None
+    write, own = stream.write, vars(stream).get("write")
+
+    def clear_and_write(text):
+        clear_line()
+        return write(text)
+
+    def undo():
+        if vars(stream).get("write") is clear_and_write:  # else somebody else has put theirs there
+            if own is None:
+                del stream.write
+            else:
+                stream.write = own
+
+    try:
+        stream.write = clear_and_write
+    except AttributeError:  # such as of a class that forbids it
+        return None
+    return undo
 
 
 def _write(text):

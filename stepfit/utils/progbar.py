@@ -22,6 +22,7 @@ from stepfit.utils.console import draw_line, is_interactive_logging_enabled, pri
 
 _GREEN, _DIM, _BOLD, _RESET = "\x1b[32m", "\x1b[37m", "\x1b[1m", "\x1b[0m"
 _SMALLEST_BAR = 5
+_MORE = " …"  # of the metrics
 
 
 def is_dynamic():
@@ -75,7 +76,8 @@ class Progbar:
         self._metrics = {}  # name -> (sum, count)
         self._seen = 0
         self._start = time.monotonic()
-        self._first = None  # (time, steps) at the first update: the step that compiles
+        self._first = None  # (time, steps, left out) at the first update: the step that compiles
+        self._left_out = 0.0  # seconds that no step took
         self._stopped = None  # time at which the steps were over
         self._drawn_at = float("-inf")
         self._drawn_width = 0
@@ -91,6 +93,10 @@ class Progbar:
         """Leave what follows, such as validation, out of the time per step."""
         self._stopped = time.monotonic()
 
+    def leave_out(self, seconds):
+        """Leave so many of the seconds since the start out of the time per step."""
+        self._left_out = seconds
+
     def update(self, current, values=None, finalize=None):
         """Report progress.
 
@@ -104,7 +110,7 @@ class Progbar:
         self._take(values or (), current, finalize)
         now = time.monotonic()
         if self._first is None and current:
-            self._first = (now, current)
+            self._first = (now, current, self._left_out)
         self._seen = current
         if self.verbose == 1 and self._dynamic:
             if finalize or self._interval_over(now):
@@ -137,9 +143,9 @@ class Progbar:
         else:
             clock = _duration(seconds * (self.target - current))
         rate = _rate(seconds, self.unit_name)
-        metrics = [f" - {name}: {text}" for name, text in self._texts()]
         head = len(count) + 2 + len(clock) + 1 + len(rate)
         # The last line may be folded, so the metrics do not compete with the bar there.
+        metrics = self._pieces() if finalize else self._fitting(columns - head)
         bar = self._bar_width(columns - head - (0 if finalize else sum(map(len, metrics))))
         pieces = [count, *([" " + "━" * bar] if bar else []), f" {clock}", f" {rate}", *metrics]
         lines = _fold(pieces, columns, whole=finalize)
@@ -160,6 +166,22 @@ class Progbar:
         bar = f"{_GREEN}{'━' * done}{_RESET}{_DIM}{'━' * (bar - done)}{_RESET}"
         return f"{_BOLD}{count}{_RESET} {bar} {_BOLD}{clock}{_RESET}"
 
+    def _pieces(self, digits=4):
+        return [f" - {name}: {text}" for name, text in self._texts(digits)]
+
+    def _fitting(self, room):
+        """Return the metrics that fit beside a short bar: with fewer digits, and no more of them
+        than there is room for. The first one is always there.
+        """
+        least = _SMALLEST_BAR if self.target else 0
+        for digits in (4, 3, 2):
+            pieces = self._pieces(digits)
+            if sum(map(len, pieces)) <= room - least:
+                return pieces
+        while len(pieces) > 1 and sum(map(len, pieces)) + len(_MORE) > room - least:
+            pieces.pop()
+        return [*pieces, _MORE] if len(pieces) < len(self._metrics) else pieces
+
     def _bar_width(self, room):
         """The bar gives way to the metrics on a narrow terminal, and goes where none is left."""
         if not self.target or room < _SMALLEST_BAR:
@@ -177,20 +199,20 @@ class Progbar:
             return f"{current}/Unknown"
         return f"{current:>{len(str(self.target))}}/{self.target}"
 
-    def _texts(self):
+    def _texts(self, digits=4):
         for name, (total, count) in self._metrics.items():
             value = float(np.mean(total)) / max(count, 1)
-            yield name, f"{value:.4f}" if abs(value) > 1e-3 else f"{value:.4e}"
+            yield name, f"{value:.{digits}f}" if abs(value) > 1e-3 else f"{value:.{digits}e}"
 
     def _seconds_per_step(self, current, now):
-        """Mean time of a step; the first update, which compiles, is left out where possible."""
+        """Mean time of a step without compiling: from the first update on, where there are more."""
         if not current:
             return 0.0
         now = self._stopped or now
-        time_first, steps_first = self._first or (self._start, 0)
-        if current > steps_first:
-            return (now - time_first) / (current - steps_first)
-        return (now - self._start) / current
+        begin, steps, left_out = self._first or (self._start, 0, 0.0)
+        if current <= steps:
+            begin, steps, left_out = self._start, 0, 0.0
+        return max(0.0, now - begin - (self._left_out - left_out)) / (current - steps)
 
 
 def _duration(seconds):

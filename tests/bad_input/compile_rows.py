@@ -47,7 +47,19 @@ def two(metric="MeanAbsoluteError", names=("m", "m")):
     return [getattr(keras.metrics, metric)(name=name) for name in names]
 
 
+def gap(y_true, y_pred):
+    """Goes wrong in JAX."""
+    return y_true[:3] - y_pred
+
+
 ROWS = [
+    *rows(
+        mlp,
+        ("shapes in a function of one's own as a metric", compiling(metrics=[gap]),
+         '(TypeError)\nIn metric "gap", called with y_true float32[16,1], y_pred float32[16,1].'),
+        ("shapes in a function of one's own as the loss", compiling(loss=gap),
+         '(TypeError)\nIn loss "gap", called with y_true float32[16,1], y_pred float32[16,1].'),
+    ),
     *rows(
         classifier,
         ("label 7 of 3 classes", fit(y=late_label(7)),

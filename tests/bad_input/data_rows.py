@@ -78,10 +78,12 @@ ROWS = [
          "layer takes strings in a call, model(x)."),
         ("objects", fit(np.full((16, 4), None)),
          "x: expected an array of numbers, found Python objects (dtype object); rows of "
-         "different length need padding, None needs a number."),
+         "different length need padding, with keras.utils.pad_sequences for example; None needs a "
+         "number."),
         ("ragged lists", fit([[1, 2, 3, 4], [1, 2]], Y[:2]),
          "x: expected numbers in a regular shape, found a list of 2 elements that differ in "
-         "length or type; make all rows equally long (pad them), or pass one array per input."),
+         "length or type; make all rows equally long, with keras.utils.pad_sequences for "
+         "example, or pass one array per input."),
         ("complex numbers", fit(X.astype("complex64")),
          "Sequential 'm' input 'x': expected dtype float32, found complex64; take .real or the "
          "absolute values, or give the Input dtype='complex64'.\n"

@@ -6,6 +6,11 @@ import stepfit as keras
 from tests.bad_input.common import L, Row, X, Y, compiled, fit, mlp, rows
 
 
+class NumPyInside(L.Layer):
+    def call(self, x):
+        return np.tanh(x)
+
+
 class Net(keras.Model):
     """A base for models with one mistake each."""
 
@@ -265,6 +270,17 @@ ROWS = [
         ("a layer's name with a slash", lambda m: L.Dense(1, name="a/b"),
          "Dense name: expected a name without path separators, found 'a/b'; use '_' in place of "
          "'/'."),
+        ("NumPy's functions in a layer", lambda m: m.add(NumPyInside(name="odd")),
+         "(TracerArrayConversionError)\n"
+         "In NumPyInside 'm/odd', called with x=float32[462,1].\n"
+         "This happened while finding the output shape of NumPyInside 'odd' for inputs "
+         "float32(None, 1) (unknown sizes were tried as (462, 1)).\n"
+         "In NumPyInside 'odd', which is traced for that: Python `if`, float(), int() and NumPy's "
+         "functions need values, and traced arrays have none. Use stepfit.ops or jax.numpy "
+         "(where, cond)."),
+        ("add_weight with the name first", lambda m: L.ReLU().add_weight("scale", shape=(3,)),
+         "ReLU.add_weight(shape): expected a tuple of ints, found 'scale'; write "
+         "add_weight(shape=..., name='scale')."),
         ("two layers of one name",
          lambda m: keras.Sequential([keras.Input((4,)), L.Dense(1, name="a"),
                                      L.Dense(1, name="a")]),

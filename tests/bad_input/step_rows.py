@@ -1,11 +1,13 @@
 """Mistakes in steps of one's own, those of the guides among them."""
 
+import random
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import stepfit as keras
-from tests.bad_input.common import Row, X, Y, fit, own
+from tests.bad_input.common import Row, X, Y, fit, mlp, own
 
 
 def forward(self, trainable, non_trainable, x, y):
@@ -96,6 +98,110 @@ def three_values(self, state, data):
         return loss, y_pred, new
 
     jax.value_and_grad(run, has_aux=True)(tv)
+
+
+def stateless(loss):
+    """Return a stateless step whose loss is ``loss(self, trainable, non_trainable, x, y)``."""
+
+    def train_step(self, state, data):
+        tv, ntv, ov, mv = state
+        value, grads = jax.value_and_grad(lambda tv: loss(self, tv, ntv, *data))(tv)
+        tv, ov = self.optimizer.stateless_apply(ov, grads, tv)
+        return {"loss": value}, (tv, ntv, ov, mv)
+
+    return train_step
+
+
+def own_variables(self, tv, ntv, x, y):
+    return self.compute_loss(x, y, self(x, training=True))
+
+
+def pair_of_results(self, tv, ntv, x, y):
+    return self.compute_loss(x, y, self.stateless_call(tv, ntv, x, training=True))
+
+
+def of_one_weight(self, tv, ntv, x, y):
+    return jnp.sum(tv[0] ** 2)
+
+
+def of_no_data(self, tv, ntv, x, y):
+    return sum(jnp.sum(v) for v in tv)
+
+
+def without_x(self, data):
+    x, y = data
+    return {"loss": self.compute_loss(y, self(x, training=True))}
+
+
+def without_zip(self, data):
+    x, y = data
+    with keras.GradientTape() as t:
+        loss = self.compute_loss(y=y, y_pred=self(x, training=True))
+    self.optimizer.apply_gradients(t.gradient(loss, self.trainable_variables))
+    return {"loss": loss}
+
+
+def unpacks_elsewhere(self, data):
+    (_, _), _ = zip(*[(1, 2, 3)], strict=True)
+
+
+def helper(self, data):
+    unpacks_elsewhere(self, data)
+
+
+def counts(self, data):
+    self.steps = getattr(self, "steps", 0) + 1
+    return {"loss": tape(self, data), "steps": self.steps}
+
+
+def averages(self, data):
+    loss = tape(self, data)
+    self.average = 0.9 * getattr(self, "average", 0.0) + loss
+    return {"loss": loss, "average": self.average}
+
+
+def decays(self, data):
+    self.patience = self.patience * 0.5
+    return {"loss": self.patience * tape(self, data)}
+
+
+def with_patience():
+    model = own(decays)()
+    model.patience = 1.0
+    return model
+
+
+def draws(self, data):
+    np.random.normal(), random.random()
+    return {"loss": tape(self, data)}
+
+
+def measures(self, data):
+    """Keeps for itself what the same step needs, and how large the batch is."""
+    if not hasattr(self, "rows"):
+        self.rows = len(data[0])
+    self.loss_now = tape(self, data)
+    return {"loss": self.loss_now + self.rows}
+
+
+class Keeps(keras.Sequential):
+    """Keeps its output for the loss; called by hand before, it holds an array."""
+
+    def call(self, x):
+        self.out = super().call(x)
+        return self.out
+
+
+def called_by_hand():
+    model = mlp(cls=Keeps)
+    model(X)
+    return model
+
+
+def of_tensorflow(self, data):
+    scope = {"__name__": "tensorflow.python.ops"}
+    exec("def watch(x): return x._id", scope)
+    scope["watch"](data[0])
 
 
 def arity(self, data):
@@ -229,6 +335,17 @@ def keras_style(self, state, data):
     return logs, (tv, ntv, ov, new_mv)
 
 
+FROZEN = (
+    "Own.train_step: expected what a step keeps for the next one in a Variable, found {} in Own "
+    "'m' attribute {!r}: Python code runs once, when the step is compiled, and every step computes "
+    "with what it read then; make a Variable v in __init__ and call {}, or update a metric."
+)
+DRAWN = (
+    "Own.train_step: expected random numbers from keras.random, found a draw from {}, which runs "
+    "once, when the step is compiled: every step gets the same numbers; write "
+    "keras.random.normal(shape, seed=keras.random.SeedGenerator()), with the generator made in "
+    "__init__."
+)
 ROWS = [
     row("logs only", logs_only,
         "Own.train_step must return (logs, (trainable, non_trainable, optimizer, metrics)), "
@@ -322,6 +439,50 @@ ROWS = [
         "In Own.train_step, which is compiled: Python `if`, float(), int() and NumPy's "
         "functions need values, and traced arrays have none. Use stepfit.ops or jax.numpy "
         "(where, cond), or compile(run_eagerly=True) while you look for a mistake."),
+    row("the model's own Variables in a stateless gradient", stateless(own_variables),
+        "Own.train_step: expected a loss that depends on the values it is differentiated by, "
+        "found all 4 gradients zero, whatever the weights are; self(x) reads the model's own "
+        "Variables: inside jax.value_and_grad call self.stateless_call(trainable, non_trainable, "
+        "x, training=True), or write the step with keras.GradientTape."),
+    row("the pair of stateless_call in the loss", stateless(pair_of_results),
+        "compute_loss(y_pred): expected an array, as the model returns it, found tuple of 2 "
+        "elements; stateless_call returns (y_pred, non_trainable_variables): take them apart."),
+    row("compute_loss without x", without_x,
+        "compute_loss(y_pred): expected the model's outputs, found None; the order is (x, y, "
+        "y_pred, sample_weight): write compute_loss(x, y, y_pred), or compute_loss(y=y, "
+        "y_pred=y_pred)."),
+    row("apply_gradients without zip", without_zip,
+        "SGD.apply_gradients: expected pairs (gradient, variable), found float32[4,3] at [0]; "
+        "write apply_gradients(zip(grads, variables)), or apply(grads, variables)."),
+    row("too many values elsewhere", helper, "(ValueError)"),
+    row("compiled_loss", lambda self, data: self.compiled_loss(data[1], self(data[0])),
+        "Own 'm' has no 'compiled_loss', a name of tf.keras; write self.compute_loss(y=y, "
+        "y_pred=y_pred)."),
+    row("compiled_metrics", lambda self, data: self.compiled_metrics.update_state(*data),
+        "Own 'm' has no 'compiled_metrics', a name of tf.keras; write self.compute_metrics(x, y, "
+        "y_pred)."),
+    row("minimize", lambda self, data: self.optimizer.minimize(None, self.trainable_variables),
+        "optimizer 'sgd' has no 'minimize', a name of tf.keras; compute the gradients with "
+        "keras.GradientTape or keras.value_and_grad, and write optimizer.apply(gradients, "
+        "variables)."),
+    row("numpy() of a traced value", lambda self, data: {"loss": data[0].mean().numpy()},
+        "(AttributeError)\n"
+        "In Own.train_step: these are JAX's arrays, which have no numpy(); leave it out. Logs "
+        "take arrays as they are; where values are there, numpy.asarray(x) gives them."),
+    row("TensorFlow on a traced value", of_tensorflow,
+        "(AttributeError)\n"
+        "In Own.train_step: TensorFlow's functions do not take JAX's arrays. Write "
+        "keras.GradientTape for tf.GradientTape, and stepfit.ops for tf.*; "
+        "docs/coming_from_keras.md has the names."),
+    row("a counter in Python", counts, FROZEN.format("the number 1", "steps", "v.assign_add(1)"),
+        warns=True),
+    row("an average in Python", averages,
+        FROZEN.format("a value of this one batch", "average", "v.assign(...)"), warns=True),
+    Row("a rate in Python", fit(),
+        FROZEN.format("the number 0.5", "patience", "v.assign(...)"), with_patience, warns=True),
+    row("draws of NumPy and Python", draws,
+        "\n".join(DRAWN.format(name) for name in ("numpy.random", "Python's random")),
+        warns=True),
     row("no gradient at all", none_gradients,
         "SGD.apply(grads): expected at least one gradient, found 4 times None; compute the loss "
         "from these variables."),
@@ -361,6 +522,11 @@ ROWS = [
         "meant.", warns=True,
         compile={"dropout": 0.5}),
     # taken as it is
+    row("gradients of which all but one are zero", stateless(of_one_weight), None),
+    row("a loss that needs no data", stateless(of_no_data), None),
+    row("what a step keeps for itself", measures, None),
+    Row("an output kept by a model called by hand", fit(), None, called_by_hand),
+    row("a counter in Python, not compiled", counts, None, compile={"run_eagerly": True}),
     row("a pair in train_on_batch", tf_style, None, call=lambda m: m.train_on_batch(X, Y)),
     row("a model called with training=False", frozen_teacher, None,
         compile={"dropout": 0.5}),

@@ -328,6 +328,60 @@ def test_on_a_terminal_logs_are_read_seldom(monkeypatch):
     assert sys.stdout.getvalue().rstrip().endswith("loss: 0.2500")
 
 
+class OnlyLogs(Callback):
+    def on_epoch_end(self, logs):
+        raise AssertionError
+
+
+class NoLogs(Callback):
+    def on_train_batch_end(self, batch):
+        raise AssertionError
+
+
+class OtherName(Callback):
+    """Takes what it is called with, under names of its own."""
+
+    def on_epoch_end(self, epoch, metrics):
+        pass
+
+    def on_train_begin(self, *given):
+        pass
+
+    @staticmethod
+    def on_train_end(logs):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("callback", "text"),
+    [
+        (
+            OnlyLogs(),
+            "OnlyLogs.on_epoch_end: expected the arguments (epoch, logs), found (logs); write "
+            "def on_epoch_end(self, epoch, logs=None).",
+        ),
+        (
+            NoLogs(),
+            "NoLogs.on_train_batch_end: expected the arguments (batch, logs), found (batch); "
+            "write def on_train_batch_end(self, batch, logs=None).",
+        ),
+        (
+            LambdaCallback(on_train_begin=lambda: None),
+            "LambdaCallback.on_train_begin: expected the arguments (logs), found (); give it a "
+            "function of (logs).",
+        ),
+    ],
+)
+def test_hooks_that_cannot_be_called_are_refused_before_training(callback, text):
+    with pytest.raises(TypeError) as error:
+        CallbackList([callback])
+    assert str(error.value) == text
+
+
+def test_hooks_may_name_their_arguments_as_they_like():
+    run(CallbackList([OtherName()]), [{"loss": 1.0}])
+
+
 def test_a_misspelt_hook_is_warned_of():
     class Mine(Callback):
         def on_epoch_ends(self, epoch, logs=None):

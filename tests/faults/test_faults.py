@@ -6,10 +6,16 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
+import types
 
+import numpy as np
 import pytest
 
-from stepfit.training import interrupts
+import stepfit as keras
+from stepfit.training import interrupts, logs
+from stepfit.training import program as program_module
 from tests.faults import run, scenarios
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -117,6 +123,86 @@ def test_an_inner_block_leaves_it_to_the_one_that_saves():
             assert saved == []
             outer.check()
     assert saved == ["outer"]
+
+
+def test_a_ctrl_c_that_has_to_wait_is_acknowledged_once(monkeypatch, capsys):
+    monkeypatch.setattr(interrupts, "_PATIENCE", 0.01)
+    with pytest.raises(KeyboardInterrupt), interrupts.SafeInterrupts() as block:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        assert capsys.readouterr().err == (
+            "Ctrl-C: stopping after the steps under way; press it again to stop at once.\n"
+        )
+        block.check()
+    with pytest.raises(KeyboardInterrupt), interrupts.SafeInterrupts() as block:  # obeyed in time
+        os.kill(os.getpid(), signal.SIGINT)
+        block.check()
+    with pytest.raises(ValueError), interrupts.SafeInterrupts():  # over before it was
+        os.kill(os.getpid(), signal.SIGINT)
+        raise ValueError("of the user")
+    time.sleep(0.1)
+    with interrupts.SafeInterrupts() as block:
+        assert not block.waiting
+    assert capsys.readouterr().err == ""
+
+
+class Slow:
+    """Arrays that are done some seconds from now; like the device, heard of in naps only."""
+
+    def __init__(self, seconds):
+        self.done_at, self.asked = time.perf_counter() + seconds, 0
+
+    def is_ready(self):
+        self.asked += 1
+        return time.perf_counter() >= self.done_at
+
+    def block_until_ready(self):
+        time.sleep(max(self.done_at - time.perf_counter(), 0))
+
+
+@pytest.mark.parametrize("expected", [None, 10.0], ids=["unknown", "long"])
+def test_a_second_ctrl_c_is_heard_while_the_device_computes(expected):
+    program = types.SimpleNamespace(seconds_per_step=expected, log_structure=None)
+    chunk = types.SimpleNamespace(first=0, count=1)
+    result = logs.Result(program, chunk, [], Slow(10.0))
+    begin = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt), interrupts.SafeInterrupts():
+        os.kill(os.getpid(), signal.SIGINT)
+        timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        result.wait()
+    assert time.perf_counter() - begin < 5
+
+
+def test_a_short_wait_is_left_to_the_device():
+    program = types.SimpleNamespace(seconds_per_step=0.01, log_structure=None)
+    done = Slow(0.02)
+    logs.Result(program, types.SimpleNamespace(first=0, count=1), [], done).wait()
+    assert done.asked == 1
+
+
+def test_ctrl_c_is_heard_while_a_step_is_compiled(monkeypatch):
+    compiled = threading.Event()
+
+    def slowly(compile_):
+        compiled.wait(20)
+        return timed(compile_)
+
+    timed = program_module._timed
+    monkeypatch.setattr(program_module, "_timed", slowly)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((8, 2), "float32")
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    begin = time.perf_counter()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(x, x[:, :1], verbose=0)
+        assert time.perf_counter() - begin < 10
+    finally:
+        compiled.set()
+    assert model.optimizer.iterations.numpy() == 0
+    assert len(model.fit(x, x[:, :1], verbose=0).history["loss"]) == 1  # with what was compiled
 
 
 def test_a_second_ctrl_c_while_saving_leaves_at_once():

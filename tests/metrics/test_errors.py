@@ -145,7 +145,8 @@ MESSAGES = [
     (
         lambda: metrics.Mean().add_weight("total", initializer="zeros"),
         TypeError,
-        "Mean.add_variable(shape): expected a tuple of ints, found 'total'; pass name='total'.",
+        "Mean.add_weight(shape): expected a tuple of ints, found 'total'; write "
+        "add_weight(shape=..., name='total').",
     ),
     (
         lambda: metrics.AUC(name="auc", multi_label=True).update_state(ones(8), ones(8)),

@@ -77,6 +77,9 @@ ROWS = [
      "compile(steps_per_execution): expected 'auto' or a positive int, found 0."),
     ({"steps_per_execution": 1.5}, {}, TypeError,
      "compile(steps_per_execution): expected 'auto' or a positive int, found 1.5."),
+    ({"steps_per_execution": "aut"}, {}, TypeError,
+     "compile(steps_per_execution): expected 'auto' or a positive int, found 'aut'; did you mean "
+     "'auto'?"),
     ({"jit_compile": "always"}, {}, ValueError,
      "compile(jit_compile): expected True, False or 'auto', found 'always'."),
     ({"loss": None, "loss_weights": 2.0}, {}, ValueError,

@@ -194,7 +194,7 @@ def test_what_the_report_says():
     ]  # fmt: skip
     assert [f.batch for f in report.validation_forms] == ["(14, 6) float32, (14, 1) float32"]
     first = report.forms[0]
-    assert first.fused and first.most_steps == 512 and first.why == "one loop on the device"
+    assert first.fused and first.most_steps == 1 and first.why == "one loop on the device"
     assert first.program_bytes > 0 and first.compile_seconds > 0 and first.trace_seconds > 0
     assert first.buffer_bytes == 512 * (16 * 7 * 4 + 2 * 4)
     assert report.parameters == model.count_params() == 6 * 5 + 5 + 4 * 5 + 5 + 1
@@ -204,15 +204,23 @@ def test_what_the_report_says():
     assert report.metric_bytes == 4 * 4
     assert report.peak_bytes > report.weight_bytes + report.optimizer_bytes
     assert report.devices == (str(next(iter(model.layers[0].kernel.value.devices()))),)
+    assert report.compile_seconds >= first.compile_seconds and report.notes == ()
     assert report.one_by_one == "Strict defines on_train_batch_end and is not fused_safe"
     assert dict(report.callbacks) == {
         "Strict": "after every step, with the model: steps run one at a time",
+        "Safe": "for every step, with its logs",
+        "Seldom": "after the steps that it asks for",
+        "TerminateOnNaN": "at a loss that is not finite",
+        "History": "between epochs", "ProgbarLogger": "after every step",
+    }  # fmt: skip
+    report = model.fit(**arrays(), epochs=7, callbacks=callbacks[1:], dry_run=True)
+    assert report.forms[0].most_steps == 512 and report.one_by_one is None
+    assert dict(report.callbacks) == {
         "Safe": "for every step, with its logs; steps stay fused",
         "Seldom": "after the steps that it asks for; steps stay fused",
         "TerminateOnNaN": "at a loss that is not finite; steps stay fused",
         "History": "between epochs", "ProgbarLogger": "once for each dispatch; steps stay fused",
     }  # fmt: skip
-    assert report.compile_seconds >= first.compile_seconds and report.notes == ()
 
 
 TEXT = """\
@@ -235,7 +243,7 @@ def test_the_text_of_the_report():
 
 def test_data_of_unknown_length_and_steps_that_are_not_compiled():
     report = eager().fit(endless(), steps_per_epoch=3, dry_run=True)
-    assert report.forms[0].why == "not compiled (run_eagerly)" and report.flops is None
+    assert report.forms[0].why == "not compiled (run_eagerly=True)" and report.flops is None
     assert report.peak_bytes is None and report.samples is None
     report = sequential(steps_per_execution=4).fit(Anew(), dry_run=True)
     assert report.steps_per_epoch is None and report.one_by_one is None
@@ -243,7 +251,7 @@ def test_data_of_unknown_length_and_steps_that_are_not_compiled():
         "how many batches an epoch has is known once one was read; or pass steps_per_epoch",
         "only the first batch was looked at; others are compiled as they come",
     )
-    assert "epochs of an unknown number of steps" in str(report)
+    assert "1 epoch of an unknown number of steps" in str(report)
 
 
 @pytest.mark.parametrize("units", [256, 512])

@@ -288,7 +288,7 @@ REASONS = [
      "step by step (NeedsModel defines on_train_batch_end and is not fused_safe); last pass: "
      "4 steps in 4 dispatches, "),
     (1, [], "step by step (steps_per_execution=1); last pass: 4 steps in 4 dispatches, "),
-    (4, [], "fused, up to 512 steps per dispatch; last pass: 4 steps in 1 dispatch, "),
+    (4, [], "fused, up to 4 steps per dispatch; last pass: 4 steps in 1 dispatch, "),
 ]  # fmt: skip
 
 

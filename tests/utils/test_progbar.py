@@ -13,6 +13,7 @@ from stepfit.utils import Progbar, progbar
 from stepfit.utils.console import (
     disable_interactive_logging,
     enable_interactive_logging,
+    end_line,
     print_msg,
 )
 
@@ -105,6 +106,98 @@ def test_no_line_is_wider_than_the_terminal(terminal, clock, columns, target):
             assert text in last
 
 
+MANY = [("loss", 0.12), ("mae", 0.37), ("mse", 1e-5), ("accuracy", 0.5), ("precision", 17.1)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "count", "line"),
+    [
+        (80, 2, " 1/20 ━─────────────────── 0s 10ms/step - loss: 0.1200 - mae: 0.3700"),
+        (60, 2, " 1/20 ─────────── 0s 10ms/step - loss: 0.1200 - mae: 0.3700"),
+        (70, 3, " 1/20 ────── 0s 10ms/step - loss: 0.120 - mae: 0.370 - mse: 1.000e-05"),
+        (80, 5, " 1/20 ───────────────── 0s 10ms/step - loss: 0.12 - mae: 0.37 - mse: 1.00e-05 …"),
+        (99, 5, " 1/20 ─────────────────── 0s 10ms/step - loss: 0.12 - mae: 0.37 - mse: 1.00e-05"
+                " - accuracy: 0.50 …"),
+        (30, 5, " 1/20 0s 10ms/step - loss: 0…"),
+    ],
+)  # fmt: skip
+def test_many_metrics_take_digits_first_and_leave_a_short_bar(
+    terminal, clock, monkeypatch, columns, count, line
+):
+    screen = terminal(columns)
+    monkeypatch.setenv("NO_COLOR", "1")
+    run(clock, 20, steps=1, values=MANY[:count])
+    assert frames(screen) == [line] and len(line) < columns
+
+
+def test_what_others_print_takes_the_place_of_the_line(terminal, clock, monkeypatch):
+    screen, errors = terminal(), Terminal()
+    monkeypatch.setattr(sys, "stderr", errors)
+    bar = run(clock, steps=1)
+    width = len(frames(screen)[0])
+    print("hello", "you")
+    assert screen.getvalue().endswith(f"0.5000\r{' ' * width}\rhello you\n")
+    print("and again")
+    assert screen.getvalue().endswith("\rhello you\nand again\n")
+    clock.now += 1
+    bar.update(2, [("loss", 0.5)])
+    sys.stderr.write("a warning\n")
+    assert errors.getvalue() == "a warning\n"
+    assert screen.getvalue().endswith(" \r") and "0.5000" in frames(screen)[-3]
+    clock.now += 1
+    bar.update(3, [("loss", 0.5)])
+    assert "write" in vars(screen)
+    end_line()
+    assert "write" not in vars(screen) and "write" not in vars(errors)
+    assert screen.getvalue().endswith("0.5000\n")
+
+
+def test_standard_error_in_a_file_leaves_the_line(terminal, clock, monkeypatch):
+    screen = terminal()
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    run(clock, steps=1)
+    sys.stderr.write("a warning\n")
+    assert screen.getvalue().endswith("0.5000")
+
+
+def test_a_write_of_the_users_own_stays(terminal, clock):
+    screen, heard = terminal(), []
+
+    def tee(text):
+        heard.append(text)
+        return len(text)
+
+    screen.write = tee
+    bar = run(clock, steps=1)
+    print("hello")
+    assert "hello" in heard
+    clock.now += 1
+    bar.update(4, [("loss", 0.5)])
+    assert vars(screen)["write"] is tee and heard[-1].endswith("0.5000\n")
+
+
+def test_a_stream_that_cannot_be_watched_gets_its_bar(monkeypatch, clock):
+    class Slots:
+        __slots__ = ("texts",)
+
+        def __init__(self):
+            self.texts = []
+
+        def isatty(self):
+            return True
+
+        def write(self, text):
+            self.texts.append(text)
+
+        def flush(self):
+            pass
+
+    screen = Slots()
+    monkeypatch.setattr(sys, "stdout", screen)
+    run(clock)
+    assert screen.texts[-1].endswith("0.5000\n")
+
+
 def test_a_longer_line_leaves_nothing_behind(terminal, clock):
     screen = terminal()
     bar = Progbar(3, interval=0, stateless_metrics=())
@@ -164,6 +257,21 @@ def test_the_first_step_is_left_out_of_the_rate(capsys, clock):
     clock.now += 1
     bar.update(11)
     assert capsys.readouterr().out == "11/11 - 61s - 100ms/step\n"
+
+
+def test_compiling_later_on_is_left_out_of_the_rate(capsys, clock):
+    bar = Progbar(11, stateless_metrics=())
+    clock.now += 60  # compiling
+    bar.leave_out(60)
+    bar.update(1)
+    clock.now += 31  # compiling for 30 seconds
+    bar.leave_out(90)
+    bar.update(11)
+    bar = Progbar(4, stateless_metrics=())
+    clock.now += 9
+    bar.leave_out(8)
+    bar.update(4)  # all at once
+    assert capsys.readouterr().out == "11/11 - 91s - 100ms/step\n4/4 - 9s - 250ms/step\n"
 
 
 def test_validation_is_left_out_of_the_rate(capsys, clock):

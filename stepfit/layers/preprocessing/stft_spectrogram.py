@@ -69,7 +69,7 @@ class STFTSpectrogram(Layer):
         if fft_length is not None and fft_length & -fft_length != fft_length:
             warnings.warn(
                 errors.message(f"{where}(fft_length)", "a power of two", repr(fft_length)),
-                UserWarning, stacklevel=2,
+                UserWarning, stacklevel=errors.users_level(),
             )  # fmt: skip
         if padding not in ("valid", "same"):
             raise errors.unknown_name(f"{where}(padding)", "padding", padding, ("valid", "same"))

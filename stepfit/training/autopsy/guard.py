@@ -149,7 +149,7 @@ class Guard:
                 text = errors.message(
                     f"fit, epoch {epoch + 1}", f"a finite {name}", repr(logs[name]), fix
                 )
-                warnings.warn(text, UserWarning, stacklevel=3)
+                warnings.warn(text, UserWarning, stacklevel=errors.users_level())
                 return
 
     # -- finding out -----------------------------------------------------------------------------

@@ -40,12 +40,21 @@ def standardize(x, y, sample_weight, names):
     for part, name, found in zip(parts, names, flat, strict=True):
         if part is not None and not found and name != names[2]:
             raise errors.bad_value(name, "at least one array", errors.describe(part))
-    _check_lengths([leaf for found in flat for leaf in found])
+    _check_lengths([leaf for found in flat for leaf in found], any(map(_are_rows, parts)))
     x, y, sample_weight = parts
     return x, y, _match_weights(y, sample_weight, names)
 
 
-def _check_lengths(named):
+def _are_rows(part):
+    """Say whether a list of vectors, an array for each input, may be meant as the rows of one."""
+    several = isinstance(part, (list, tuple)) and len(part) > 1
+    return several and all(np.ndim(v) == 1 for v in part)
+
+
+def _check_lengths(named, rows):
+    fix = "the first axis counts the samples"
+    if rows:
+        fix += "; a list of rows becomes one array with keras.utils.pad_sequences or numpy.stack"
     lengths = {array.shape[0] for _, array in named}
     if len(lengths) > 1:
         shown = ", ".join(f"{name} {array.shape[0]}" for name, array in named[:12])
@@ -54,7 +63,7 @@ def _check_lengths(named):
             ", ".join(dict.fromkeys(name.split("[")[0] for name, _ in named)),
             "one number of samples in all arrays",
             shown,
-            "the first axis counts the samples",
+            fix,
         )
     if lengths == {0}:
         name, array = named[0]
@@ -152,7 +161,7 @@ class ArraySource(DataSource):
             expected += f"{self.num_samples} samples"
             fix = f"epochs will have {self.batches_per_pass} steps"
             text = errors.message(steps_name, expected, repr(steps), fix)
-            warnings.warn(text, UserWarning, stacklevel=2)
+            warnings.warn(text, UserWarning, stacklevel=errors.users_level())
             self.num_batches = self.batches_per_pass
         self.shuffle, self.seed = shuffle, seed
         self.nbytes = sum(leaf.nbytes for leaf in held)

@@ -48,7 +48,7 @@ def warn_of_endless(data, name, steps_argument):
     if endless:
         fix = f"pass {steps_argument}=..., or the first epoch will not end"
         text = errors.message(name, "data that ends", "a generator without an end", fix)
-        warnings.warn(text, UserWarning, stacklevel=4)
+        warnings.warn(text, UserWarning, stacklevel=errors.users_level())
 
 
 def shuffle(value):

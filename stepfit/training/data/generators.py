@@ -261,7 +261,7 @@ class IterableSource(DataSource):
         expected = f"{self._steps} batches ({self._steps_name}={self._steps})"
         fix = f"lower {self._steps_name}, or let {self.description} yield more"
         text = errors.message(f"{self.name}, {place}", expected, f"{count}, then the end", fix)
-        warnings.warn(text, UserWarning, stacklevel=3)
+        warnings.warn(text, UserWarning, stacklevel=errors.users_level())
         return False
 
     def close(self):
@@ -324,7 +324,8 @@ class IterableSource(DataSource):
                 to_read -= self._read
                 self._open(self._pass.number + 1)
             if self._read == 1 and goal.get("first") not in (None, self._pass.first):
-                warnings.warn(differs(self.name, epoch), UserWarning, stacklevel=2)
+                text = differs(self.name, epoch)
+                warnings.warn(text, UserWarning, stacklevel=errors.users_level())
 
     # -- messages --------------------------------------------------------------------------------
 
@@ -340,7 +341,7 @@ class IterableSource(DataSource):
             fix = f"pass {self._steps_name}=... if it never ends"
             found = f"{ENDLESS_AFTER} batches and no end"
             text = errors.message(self.name, f"{self.description} that ends", found, fix)
-            warnings.warn(text, UserWarning, stacklevel=4)
+            warnings.warn(text, UserWarning, stacklevel=errors.users_level())
 
     def _nothing(self):
         fix = "check the files or the filter it reads from"

@@ -6,6 +6,7 @@ A structure is a dict, list or tuple of structures or leaves; None is an empty s
 
 import functools
 import sys
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -76,7 +77,7 @@ def narrow(array, path, all_floats=True):
     """
     if jnp.issubdtype(array.dtype, np.floating):
         if array.dtype != config.floatx() and (all_floats or array.dtype == np.float64):
-            return array.astype(jnp.dtype(config.floatx()))
+            return _cast(array, jnp.dtype(config.floatx()), path)
     elif array.dtype in (np.int64, np.uint64) and not config.x64_enabled():
         target = np.int32 if array.dtype == np.int64 else np.uint32
         limits = np.iinfo(target)
@@ -85,6 +86,20 @@ def narrow(array, path, all_floats=True):
             found = f"{array.dtype} numbers beyond its range"
             raise errors.bad_value(path, f"integers that fit into {target.__name__}", found, fix)
         return array.astype(target)
+    return array
+
+
+def _cast(array, dtype, path):
+    """Cast floats; NumPy would warn of large ones without saying where they are."""
+    before = np.geterr()["over"]
+    too_large: list = []
+    after = "call" if before == "warn" else before
+    with np.errstate(over=after, call=lambda *found: too_large.append(found)):
+        array = array.astype(dtype)
+    if too_large:
+        fix = "they become infinite; scale them"
+        text = errors.message(path, f"numbers that {dtype} holds", "larger ones", fix)
+        warnings.warn(text, RuntimeWarning, stacklevel=errors.users_level())
     return array
 
 
@@ -109,7 +124,10 @@ def _as_numpy(value, path):
         try:
             return np.asarray(value)
         except (ValueError, TypeError):
-            fix = "make all rows equally long (pad them), or pass one array per input"
+            fix = (
+                "make all rows equally long, with keras.utils.pad_sequences for example, or pass "
+                "one array per input"
+            )
             found = f"a {errors.describe(value)} that differ in length or type"
             raise errors.bad_value(path, "numbers in a regular shape", found, fix) from None
     if isinstance(value, (str, bytes, int, float, complex)) or callable(value):
@@ -142,6 +160,10 @@ def _from_pandas(value, path):
 
 
 def _not_an_array(value, path):
+    if type(value).__name__.startswith("RaggedTensor"):
+        found = "a RaggedTensor"
+        fix = "pad its rows: call .to_tensor() on it, or .padded_batch(...) on a tf.data.Dataset"
+        return errors.bad_type(path, "an array with rows of one length", found, fix)
     fix = "pass NumPy or jax arrays, or dicts and lists of them"
     return errors.bad_type(path, "an array", errors.describe(value), fix)
 
@@ -160,7 +182,10 @@ def _check_kind(array, path):
     ):
         raise errors.bad_type(path, expected, f"strings ({dtype})", _ENCODE)
     if dtype.kind == "O":
-        fix = "rows of different length need padding, None needs a number"
+        fix = (
+            "rows of different length need padding, with keras.utils.pad_sequences for example; "
+            "None needs a number"
+        )
         raise errors.bad_type(path, expected, "Python objects (dtype object)", fix)
     if not (jnp.issubdtype(dtype, np.number) or dtype == np.bool_):
         raise errors.bad_type(path, expected, f"dtype {dtype}", "convert it to numbers first")

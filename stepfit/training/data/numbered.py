@@ -51,13 +51,13 @@ class NumberedSource(DataSource):
             fix = f"epochs will have {length} steps"
             expected = f"at most {length}, the batches of {name}"
             text = errors.message(steps_name, expected, repr(steps), fix)
-            warnings.warn(text, UserWarning, stacklevel=3)
+            warnings.warn(text, UserWarning, stacklevel=errors.users_level())
             self._steps = length
         self.num_batches = self._steps or length
         if self.num_batches is None:
             fix = f"pass {steps_name}"
             text = errors.message(name, "data that ends", f"{self.description} without end", fix)
-            warnings.warn(text, UserWarning, stacklevel=3)
+            warnings.warn(text, UserWarning, stacklevel=errors.users_level())
         self._check_batch_size(batch_size)
 
     # -- what kinds of data do in their own way --------------------------------------------------
@@ -177,4 +177,4 @@ class NumberedSource(DataSource):
         self._first = epoch, digest(next(iter(reader)))
         reader.close()
         if self._first[1] != expected[1]:
-            warnings.warn(differs(self.name, epoch), UserWarning, stacklevel=3)
+            warnings.warn(differs(self.name, epoch), UserWarning, stacklevel=errors.users_level())

@@ -118,4 +118,4 @@ class Prefetch:
             expected = f"a batch, or an end, within {PATIENCE:g} seconds"
             fix = "the thread that waits for it is left behind"
             text = errors.message(self._name, expected, "a read that is still under way", fix)
-            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            warnings.warn(text, RuntimeWarning, stacklevel=errors.users_level())

@@ -64,7 +64,7 @@ def make_source(
         source = _make_source(x, y, sample_weight, steps=limit, **options)
     if source.num_batches is None or source.num_batches >= limit:
         text = f"{steps_argument} is limited to {limit} by config.set_max_steps_per_epoch."
-        warnings.warn(text, UserWarning, stacklevel=4)
+        warnings.warn(text, UserWarning, stacklevel=errors.users_level())
     return source
 
 

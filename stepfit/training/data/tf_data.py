@@ -38,7 +38,7 @@ class TfDataSource(IterableSource):
         if self._cardinality == _INFINITE and steps is None:
             fix = f"pass {steps_name}, or drop .repeat()"
             text = errors.message(name, "a dataset that ends", "one that repeats for ever", fix)
-            warnings.warn(text, UserWarning, stacklevel=4)
+            warnings.warn(text, UserWarning, stacklevel=errors.users_level())
         self.batch_size = _static_rows(data)
         self._opened_passes = 0
         kwargs["description"] = "a tf.data.Dataset"
@@ -69,6 +69,14 @@ class TfDataSource(IterableSource):
         parts = spec[:2] if isinstance(spec, tuple) else (spec,)
         for label, part in zip(("x", "y"), parts, strict=False):
             for path, leaf in _specs(part, label):
+                if type(leaf).__name__ == "RaggedTensorSpec":
+                    raise errors.bad_type(
+                        name,
+                        "batches with rows of one length",
+                        f"a dataset of RaggedTensors ({path})",
+                        "add .map(lambda x, y: (x.to_tensor(), y)) to it, or make its batches "
+                        "with .padded_batch(...)",
+                    )
                 if leaf.shape.rank == 0:
                     raise errors.bad_value(
                         name,

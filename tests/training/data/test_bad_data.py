@@ -1,5 +1,7 @@
 """Bad data and arguments: one row each, the message word for word."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +26,22 @@ def restore_other():
     make().restore(make(batch_size=4).state(0, 1), 0, 1)
 
 
+class RaggedTensor:
+    """As far as it is recognised."""
+
+
+class RaggedTensorSpec:
+    shape = SimpleNamespace(rank=2)
+
+
+class RaggedDataset:
+    element_spec = (RaggedTensorSpec(), None)
+    as_numpy_iterator = None
+
+    def cardinality(self):
+        return 3
+
+
 ARRAY_FIX = "pass NumPy or jax arrays, or dicts and lists of them."
 BATCH_FIX = "pass the number of rows of a batch, such as 32."
 ROWS = [
@@ -33,6 +51,12 @@ ROWS = [
     (lambda: make("text"), TypeError, f"x: expected an array, found 'text'; {ARRAY_FIX}"),
     (lambda: make({"a": X, "b": object()}), TypeError,
      f"x['b']: expected an array, found an object of type object; {ARRAY_FIX}"),
+    (lambda: make([X, RaggedTensor()]), TypeError,
+     "x[1]: expected an array with rows of one length, found a RaggedTensor; pad its rows: call "
+     ".to_tensor() on it, or .padded_batch(...) on a tf.data.Dataset."),
+    (lambda: make(RaggedDataset(), None), TypeError,
+     "x: expected batches with rows of one length, found a dataset of RaggedTensors (x); add "
+     ".map(lambda x, y: (x.to_tensor(), y)) to it, or make its batches with .padded_batch(...)."),
     (lambda: make(["a", "b"]), TypeError,
      "x: expected an array of numbers, found strings (<U1); map them to integers first, with a "
      "StringLookup or TextVectorization layer: layer(x) for arrays, dataset.map(lambda x, y: "
@@ -40,12 +64,17 @@ ROWS = [
      "model(x)."),
     (lambda: make(np.array([None, 1])), TypeError,
      "x: expected an array of numbers, found Python objects (dtype object); rows of different "
-     "length need padding, None needs a number."),
+     "length need padding, with keras.utils.pad_sequences for example; None needs a number."),
     (lambda: make(np.zeros(2, "M8[s]")), TypeError,
      "x: expected an array of numbers, found dtype datetime64[s]; convert it to numbers first."),
     (lambda: make([[1, 2], [3]]), ValueError,
      "x: expected numbers in a regular shape, found a list of 2 elements that differ in length or "
-     "type; make all rows equally long (pad them), or pass one array per input."),
+     "type; make all rows equally long, with keras.utils.pad_sequences for example, or pass one "
+     "array per input."),
+    (lambda: make([np.zeros(2), np.zeros(3)]), ValueError,
+     "x, y: expected one number of samples in all arrays, found x[0] 2, x[1] 3, y 6; the first "
+     "axis counts the samples; a list of rows becomes one array with keras.utils.pad_sequences or "
+     "numpy.stack."),
     (lambda: make(np.float32(1)), ValueError,
      "x: expected an array with at least one axis, found a single number; the first axis counts "
      "the samples, so pass x[None] for a single one."),
