@@ -24,6 +24,8 @@ from stepfit.rewrite.convolution_definition import MANY, positions
 from stepfit.rewrite.rule import Slow
 from stepfit.rewrite.windows import interleave_all, take, take_each
 
+_WIDE = 128  # columns of a matrix of windows; wider ones are worth no copy into one array
+_PARTS = 8  # such matrices at most; more would take too long to compile
 _COST_OF_A = 1.5  # of a number in windows of `a`; of `b` 1: products are faster if these are wide
 
 
@@ -131,9 +133,10 @@ def _dimensions(c, a, b):
 def _crossed(c, a, b):
     """Return all outputs, ``[*out, channels of a, channels of b]``, where `a` is not dilated.
 
-    Along some dimensions windows of `a` move, along the others those of `b`; the product of all
-    the former with all the latter holds every output. So a kernel of 3 x 3 takes 3 + 3 copies and
-    not 9, and one product of wide matrices. A dilated `b` has such a product for each remainder.
+    Along some dimensions windows of `a` move, along the others those of `b`; the products of the
+    former with the latter hold every output. So a kernel of 3 x 3 takes 3 + 3 copies and not 9, and
+    narrow windows lie side by side in wide matrices. A dilated `b` has products of its own for each
+    remainder.
     """
     dimensions = _dimensions(c, a, b)
     periods, steps = [d.period for d in dimensions], [d.dilation for d in dimensions]
@@ -147,7 +150,8 @@ def _crossed(c, a, b):
         starts_b = positions(*(d.starts_of_b(r) for d, r in along))
         windows_a = take_each(a, c.axes, starts_a, steps, counts)
         windows_b = take_each(b, c.axes, starts_b, [1] * len(steps), counts)
-        product = _product(c, _side_by_side(windows_a), _side_by_side(windows_b))
+        rows = [_product_of(c, x, _joined(windows_b)) for x in _joined(windows_a)]
+        product = _concatenate(rows, 0)
 
         outs = [len(d.outs(r)) for d, r in along]
         of_a = [1 if d.b_moves else n for d, n in zip(dimensions, outs)]
@@ -167,8 +171,19 @@ def _first(x, counts):
     return take(x, range(len(counts)), [0] * len(counts), [1] * len(counts), counts)
 
 
-def _side_by_side(arrays):
-    return lax.concatenate(arrays, arrays[0].ndim - 1) if len(arrays) > 1 else arrays[0]
+def _product_of(c, x, ys):
+    return _concatenate([_product(c, x, y) for y in ys], 1)
+
+
+def _joined(windows):
+    """Return windows side by side, as many in an array as keep it narrow enough."""
+    number = max(1, _WIDE // windows[0].shape[-1], -(-len(windows) // _PARTS))
+    parts = [windows[i : i + number] for i in range(0, len(windows), number)]
+    return [_concatenate(part, part[0].ndim - 1) for part in parts]
+
+
+def _concatenate(arrays, axis):
+    return lax.concatenate(arrays, axis) if len(arrays) > 1 else arrays[0]
 
 
 def few_outputs_by_channel(c):

@@ -1,25 +1,21 @@
 """Compilation: what a model is trained with - optimizer, losses, metrics - and their state."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
-
-import jax
-import jax.numpy as jnp
 
 from stepfit import metrics as metrics_module
 from stepfit import optimizers as optimizers_module
 from stepfit.callbacks import History
 from stepfit.core import errors, placement, registry
-from stepfit.core import scope as scopes
 from stepfit.core.dtypes import DTypePolicy
 from stepfit.core.tracking import Watch, walk
 from stepfit.core.variable import Variable
 from stepfit.distribution import Distribution
 from stepfit.metrics import Metric
 from stepfit.optimizers import Optimizer
+from stepfit.training.batch_loss import BatchLoss
 from stepfit.training.compiled import CompiledLoss, CompiledMetrics, LossTracker
-from stepfit.training.state import TrainState
 from stepfit.training.state_tree import StateTree
 
 if TYPE_CHECKING:
@@ -34,7 +30,7 @@ _KINDS_IN_CONFIGS = {
 _CHECKS = ("first", "strict")  # values of `compile(check=...)`
 
 
-class Compilation(StateTree):
+class Compilation(BatchLoss, StateTree):
     """Mixin that gives a model `compile`, its losses and metrics, and its training state."""
 
     # What the model has beside this.
@@ -380,107 +376,6 @@ class Compilation(StateTree):
             results.update(parts)
         return results
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """Return the loss of one batch: the compiled losses plus those of the forward pass.
-
-        Losses added by layers (`add_loss`, activity and weight regularizers) during the last
-        forward pass are included, also after `stateless_call` without `return_losses`. Updates no
-        metric, so it can be differentiated anywhere.
-
-        Args:
-            x, y, y_pred, sample_weight: inputs, targets, predictions, weights.
-            training: whether the batch is trained on.
-
-        Returns:
-            A scalar.
-
-        Raises:
-            ValueError: there is no loss at all.
-        """
-        total = None
-        if self._compiled_loss is not None:
-            total = self._compiled_loss(y, y_pred, sample_weight)
-        for extra in self._forward_losses_now():
-            extra = jnp.asarray(extra)
-            total = extra if total is None else total + extra.astype(total.dtype)
-        if total is None:
-            raise errors.StepfitValueError(
-                f"{self._where()} compute_loss: expected a loss, found none; pass loss= to "
-                "compile(), call add_loss in a layer, or override compute_loss."
-            )
-        root = scopes.root_scope()
-        if root is not None:
-            root.last_loss = total  # for a step that leaves the loss tracker to us
-        return total
-
-    def _forward_losses_now(self):
-        scope = scopes.current_scope()
-        while scope is not None:
-            if id(self) in scope.forward_losses:
-                return scope.forward_losses.pop(id(self))
-            scope = scope.parent
-        kept = self.__dict__.pop("_forward_losses", None)
-        if kept is not None:
-            try:
-                return [jnp.asarray(loss) + 0 for loss in kept]
-            except jax.errors.UnexpectedTracerError:
-                pass  # they belong to a trace that is over
-        return self.losses
-
-    def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
-    ) -> dict[str, Any]:
-        """Update the compiled metrics with one batch and return `get_metrics_result()`."""
-        if self._compiled_metrics is not None and y is not None:
-            self._compiled_metrics.update(y, y_pred, sample_weight)
-        for part in self._compiled_loss.parts if self._compiled_loss is not None else []:
-            part.update_state(y, y_pred, sample_weight=sample_weight)
-        return self.get_metrics_result()
-
-    def stateless_compute_loss(
-        self,
-        trainable_variables: Sequence[Any],
-        non_trainable_variables: Sequence[Any],
-        metrics_variables: Sequence[Any],
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> tuple[Any, tuple[list[Any], ...]]:
-        """Compute the loss as a pure function of the variables' values.
-
-        Args:
-            trainable_variables, non_trainable_variables, metrics_variables: values of the
-                properties of the same names.
-            x, y, y_pred, sample_weight, training: as in `compute_loss`.
-
-        Returns:
-            ``(loss, (trainable_variables, non_trainable_variables, metrics_variables))``.
-        """
-        groups = [
-            ("trainable_variables", self.trainable_variables, trainable_variables),
-            ("non_trainable_variables", self.non_trainable_variables, non_trainable_variables),
-            ("metrics_variables", self.metrics_variables, metrics_variables),
-        ]
-        where = f"{self._where()} stateless_compute_loss"
-        pairs = [
-            pair
-            for name, variables, values in groups
-            for pair in scopes.pair(f"{where}({name})", variables, values)
-        ]
-        with scopes.Scope(pairs, collect_losses=True) as scope:
-            loss = self.compute_loss(x, y, y_pred, sample_weight, training=training)
-        new = tuple([scope.get_current_value(v) for v in variables] for _, variables, _ in groups)
-        return loss, new
-
     @property
     def metrics_variables(self) -> list[Variable]:
         """The Variables of the metrics, in the order of `metrics`."""
@@ -513,36 +408,6 @@ class Compilation(StateTree):
     def _hidden_variables(self):
         """Variables of trackers that an overridden `metrics` does not list."""
         return [v for m in self._all_metrics() for v in m.variables]
-
-    def get_state(self, kind: Literal["train", "test", "predict"] = "train") -> TrainState:
-        """Return the current values of everything a step may change, as a `TrainState`.
-
-        Args:
-            kind: "train" (four parts), "test" (three) or "predict" (two).
-        """
-        return self._runner(kind).layout().state(lambda v: v.value)
-
-    def set_state(self, state: TrainState | Sequence[Any]) -> None:
-        """Write a state back to the model, its optimizers and metrics.
-
-        Args:
-            state: a `TrainState`, or the plain tuple of lists with 4, 3 or 2 parts: as a loop of
-                your own leaves them.
-
-        Raises:
-            ValueError: the parts do not fit; nothing is changed then.
-        """
-        parts = list(state)
-        kinds = {4: "train", 3: "test", 2: "predict"}
-        if len(parts) not in kinds:
-            raise errors.bad_value("set_state(state)", "4, 3 or 2 parts", str(len(parts)))
-        layout = self._runner(kinds[len(parts)]).layout()
-        pairs = []
-        for (name, variables), values in zip(layout.parts.items(), parts, strict=True):
-            for v, value in scopes.pair(f"set_state({name})", variables, values):
-                pairs.append((v, v.conform(value)))
-        for v, value in pairs:
-            v.assign(value)
 
 
 def _not_optimizer(item):

@@ -1,9 +1,11 @@
-"""The training state as nested dicts by path: what checkpoint libraries like to be given."""
+"""The training state as lists, and as nested dicts by path, which checkpoint libraries like."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 from stepfit.core import errors
+from stepfit.core import scope as scopes
+from stepfit.training.state import TrainState
 
 _PARTS = ("trainable_variables", "non_trainable_variables", "optimizer_variables",
           "metrics_variables")  # fmt: skip
@@ -11,9 +13,41 @@ _FORMATS = ("backend_tensor", "numpy_array")
 
 
 class StateTree:
-    """The part of a model that gives and takes its state as a tree."""
+    """The part of a model that gives and takes its state as a whole."""
 
+    # What the model has beside this.
     _state_part: Any
+    _runner: Callable[[str], Any]
+
+    def get_state(self, kind: Literal["train", "test", "predict"] = "train") -> TrainState:
+        """Return the current values of everything a step may change, as a `TrainState`.
+
+        Args:
+            kind: "train" (four parts), "test" (three) or "predict" (two).
+        """
+        return self._runner(kind).layout().state(lambda v: v.value)
+
+    def set_state(self, state: TrainState | Sequence[Any]) -> None:
+        """Write a state back to the model, its optimizers and metrics.
+
+        Args:
+            state: a `TrainState`, or the plain tuple of lists with 4, 3 or 2 parts: as a loop of
+                your own leaves them.
+
+        Raises:
+            ValueError: the parts do not fit; nothing is changed then.
+        """
+        parts = list(state)
+        kinds = {4: "train", 3: "test", 2: "predict"}
+        if len(parts) not in kinds:
+            raise errors.bad_value("set_state(state)", "4, 3 or 2 parts", str(len(parts)))
+        layout = self._runner(kinds[len(parts)]).layout()
+        pairs = []
+        for (name, variables), values in zip(layout.parts.items(), parts, strict=True):
+            for v, value in scopes.pair(f"set_state({name})", variables, values):
+                pairs.append((v, v.conform(value)))
+        for v, value in pairs:
+            v.assign(value)
 
     def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, dict[str, Any]]:
         """Return the values of all Variables as nested dicts, by path.
