@@ -150,8 +150,7 @@ def _crossed(c, a, b):
         starts_b = positions(*(d.starts_of_b(r) for d, r in along))
         windows_a = take_each(a, c.axes, starts_a, steps, counts)
         windows_b = take_each(b, c.axes, starts_b, [1] * len(steps), counts)
-        rows = [_product_of(c, x, _joined(windows_b)) for x in _joined(windows_a)]
-        product = _concatenate(rows, 0)
+        product = _products(c, _joined(windows_a), _joined(windows_b))
 
         outs = [len(d.outs(r)) for d, r in along]
         of_a = [1 if d.b_moves else n for d, n in zip(dimensions, outs)]
@@ -171,8 +170,9 @@ def _first(x, counts):
     return take(x, range(len(counts)), [0] * len(counts), [1] * len(counts), counts)
 
 
-def _product_of(c, x, ys):
-    return _concatenate([_product(c, x, y) for y in ys], 1)
+def _products(c, xs, ys):
+    """Return the product of all `xs` side by side with all `ys` side by side."""
+    return _concatenate([_concatenate([_product(c, x, y) for y in ys], 1) for x in xs], 0)
 
 
 def _joined(windows):
