@@ -58,7 +58,7 @@ class ModelCheckpoint(Saver):
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         check = getattr(self.model, "_check_savable", None)
-        if check is not None:
+        if check is not None and type(self).write is ModelCheckpoint.write:
             check(self.save_weights_only, f"ModelCheckpoint(filepath={self.filepath!r})")
 
     def place(self, epoch, batch, logs):

@@ -26,7 +26,9 @@ def with_learning_rate(model, where):
 
 def inner(optimizer):
     """Return the optimizer inside a `LossScaleOptimizer`, else the optimizer itself."""
-    return vars(optimizer).get("inner_optimizer", optimizer)
+    if "inner_optimizer" in vars(optimizer) or hasattr(type(optimizer), "inner_optimizer"):
+        return optimizer.inner_optimizer
+    return optimizer
 
 
 def all_of(model):

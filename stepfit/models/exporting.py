@@ -56,7 +56,7 @@ def export(model, filepath, format="stablehlo", verbose=None, input_signature=No
     if os.path.isdir(path) and format != "tf_saved_model":
         raise errors.bad_value(f"export(filepath={path!r})", "the path of a file", "a folder")
     _check_built(model, "export(...)")
-    for tensor in model.inputs or ():
+    for tensor in () if model._graph is None else model.inputs:
         if tensor.dtype == "string":
             raise errors.bad_value(
                 f"export(...): input {tensor.name!r}", "numbers: a program has no strings",
@@ -87,7 +87,7 @@ def export(model, filepath, format="stablehlo", verbose=None, input_signature=No
             "This happened while exporting with sizes left open; pass input_signature=[shape, ...] "
             "with numbers in their place."
         )
-        if model.inputs is None:
+        if model._graph is None:
             passed = f"a dict with keys {names}" if by_name else (
                 f"a list of {len(names)} arrays" if len(names) > 1 else "one array"
             )  # fmt: skip
@@ -104,7 +104,7 @@ def _signature(model, given):
     """Return names, abstract arrays and shapes of the inputs; whether the model takes a dict."""
     given = None if given is None else _in_one(given)
     by_name = isinstance(given, dict)
-    if model.inputs is not None:
+    if model._graph is not None:
         names, by_name = _names(model), len(model.inputs) > 1
         shapes = [t.shape for t in model.inputs]
         kinds = [t.dtype for t in model.inputs]

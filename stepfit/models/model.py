@@ -382,6 +382,8 @@ class Model(Trainer, Layer):
 
     # -- building ----------------------------------------------------------------------------------
 
+    _built = False  # for classes that have a `built` of their own
+
     @property
     def built(self) -> bool:
         """Whether the variables are there.

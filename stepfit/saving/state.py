@@ -49,7 +49,7 @@ def _trained(root, place):
 
     That is so after layers were frozen without a new `compile`, and of further optimizers.
     """
-    if not _is_optimizer(place.object) or not getattr(place.object, "built", False):
+    if not _is_optimizer(place.object) or not place.object.built:
         return {}
     known = [id(v) for v in place.object._trainable_variables]
     position = {id(v): i for i, v in enumerate(root.weights)}
@@ -340,7 +340,8 @@ class _Store(Mapping):
 
 
 def _is_optimizer(obj):
-    return hasattr(obj, "apply_gradients")
+    # A model or a layer of the user's may have the method, and is none.
+    return hasattr(obj, "apply_gradients") and "_trainable_variables" in vars(obj)
 
 
 def _alike(found, wanted, also):

@@ -26,7 +26,7 @@ class Frozen:
 
     def __init__(self, model):
         self._model = model
-        self._random: Any = None if _is_reading() else (random.getstate(), np.random.get_state())
+        self._random: Any = None if _is_reading() else (random.getstate(), _of_numpy())
         self._held = {name: v for name, v in vars(model).items() if _is_state(v)}
 
     def tell(self, where, missed):
@@ -67,9 +67,8 @@ class Frozen:
         if self._random is None or _is_reading():
             return
         python, numpy = self._random
-        now: Any = np.random.get_state()
         names = []
-        if numpy[2:] != now[2:] or not np.array_equal(numpy[1], now[1]):
+        if not _same(numpy, _of_numpy()):
             names.append("numpy.random")
         if python != random.getstate():
             names.append("Python's random")
@@ -80,6 +79,16 @@ class Frozen:
                 "keras.random.normal(shape, seed=keras.random.SeedGenerator()), with the "
                 "generator made in __init__"
             )
+
+
+def _of_numpy():
+    return np.random.get_state(legacy=False)
+
+
+def _same(a, b):
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    return np.array_equal(a, b)
 
 
 def _is_reading():
@@ -96,6 +105,8 @@ def _is_count(old, new):
     """Say whether a number was counted up, or is a float that changed; sizes are neither."""
     if isinstance(new, bool) or not isinstance(new, (int, float)):
         return False
+    if old is None and isinstance(new, float):
+        return False  # made on first use, perhaps to be kept
     if isinstance(new, int):
         return isinstance(old, int | None) and new == (old or 0) + 1
     return new is not old and new != old

@@ -56,11 +56,13 @@ class SafeInterrupts:
     def _handle(self, number, frame):
         if number == signal.SIGINT and self._received and not self._running:
             raise KeyboardInterrupt
-        if number == signal.SIGINT and self._received is None:
-            # Not by `threading`: this may have interrupted it where it holds its lock.
-            start_new_thread(_acknowledge, (SafeInterrupts._blocks,))
+        first = self._received is None
         if self._received != signal.SIGTERM:
             SafeInterrupts._received = number
+        if number == signal.SIGINT and first:
+            # Not by `threading`: this may have interrupted it where it holds its lock.
+            with contextlib.suppress(RuntimeError):  # no thread is to be had: nothing is said
+                start_new_thread(_acknowledge, (SafeInterrupts._blocks,))
 
     @contextlib.contextmanager
     def saving(self, save):

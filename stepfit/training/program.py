@@ -179,7 +179,8 @@ class Program:
         if self._compiled is not None:
             return True
         self.compile()
-        return bool(concurrent.futures.wait([self._future], seconds).done)
+        future = self._future  # None where another thread has just taken what it made
+        return future is None or bool(concurrent.futures.wait([future], seconds).done)
 
     @functools.cached_property
     def chunk_bytes(self):

@@ -80,9 +80,10 @@ def end_line():
 
 def _take_unfinished():
     """Return stream and width of the unfinished line, which from now on is none."""
-    if not _unfinished:
+    try:
+        stream, width, restore = _unfinished.pop()
+    except IndexError:  # as mostly; or another thread has just taken it
         return None, 0
-    stream, width, restore = _unfinished.pop()
     for undo in restore:
         undo()
     return stream, width
@@ -99,7 +100,8 @@ def _watch(stream):
     Returns:
         A function that ends that, or None for a stream that does not allow it.
     """
-    if not hasattr(stream, "__dict__"):
+    passes_on = type(stream).__setattr__ is not object.__setattr__  # what is set there stays
+    if passes_on or not hasattr(stream, "__dict__"):
         return None
     write, own = stream.write, vars(stream).get("write")
 
